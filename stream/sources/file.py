@@ -1,0 +1,129 @@
+"""A video file as a source: every frame, in order, as fast as it is taken. Nothing is dropped."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from stream.contracts import Frame, Input, Tick
+from stream.errors import SourceOpenError
+from stream.sampling import ticks
+from stream.sources.decode import Decoder
+
+log = logging.getLogger(__name__)
+
+
+class FileSource:
+    """The frames of a video file.
+
+    Args:
+        path: of the file.
+        input: what the bundle wants to see.
+        camera: the name that frames carry; the file's stem if None.
+        loop: begin again at the end, in a new session, until closed.
+
+    Attributes:
+        corrupt: packets that could not be decoded, in this run.
+
+    Raises:
+        SourceOpenError: there is no such file, or it is a folder.
+    """
+
+    live = False
+
+    def __init__(self, path: Path, input: Input, *, camera: str | None = None, loop: bool = False) -> None:
+        if path.is_dir():
+            count = sum(1 for _ in path.iterdir())
+            raise SourceOpenError(f"{path} is a folder ({count} entries), expected a video file: name one file in it")
+        if not path.exists():
+            raise SourceOpenError(f"{path}: no such file; check the spelling and the folder you are in ({Path.cwd()})")
+        self.path, self.url, self.input, self.loop = path, str(path), input, loop
+        self.camera = camera or path.stem
+        self.corrupt = 0
+        self._index = 0
+        self._closed = False
+
+    def frames(self, session: int = 0) -> Iterator[Frame]:
+        """Every decoded frame, the first of them in `session`; session 0 also counts frames from 0 again.
+
+        Returns at the end of the file (with `loop`, never), or after `close`.
+
+        Raises:
+            SourceOpenError: it is empty, no video, or nothing in it can be decoded.
+        """
+        if session == 0:
+            self._index = self.corrupt = 0
+        while not self._closed:
+            session = yield from self._once(session)
+            if not self.loop:
+                return
+
+    def __iter__(self) -> Iterator[Tick]:
+        """The sampled ticks."""
+        return ticks(self.frames(), self.input)
+
+    def close(self) -> None:
+        """Asks the iterating thread to stop before the next frame."""
+        self._closed = True
+
+    def _once(self, session: int) -> Generator[Frame, None, int]:
+        """The file's frames from first to last; what it returns is the session that comes after them."""
+        first = self._index
+        with _opened(self.path) as container:
+            stream = container.streams.video[0]
+            decoder = Decoder(self.camera, stream, session=session, index=first)
+            packets = container.demux(stream)
+            while not self._closed and (packet := self._next(packets)) is not None:
+                for frame in decoder.frames(packet, time.monotonic()):
+                    self._index = decoder.index
+                    yield frame
+        self.corrupt += decoder.corrupt
+        if decoder.corrupt:
+            log.warning("%s: %d damaged packets were passed over", self.url, decoder.corrupt)
+        if self._index == first and not self._closed:
+            raise SourceOpenError(
+                f"{self.url}: not one frame of its video ({stream.codec_context.name}) can be decoded"
+            )
+        return decoder.session + 1
+
+    def _next(self, packets: Iterator[Packet[VideoStream]]) -> Packet[VideoStream] | None:
+        """The next packet; None at the end, and where the file can be read no further."""
+        try:
+            return next(packets, None)
+        except av.FFmpegError as error:
+            log.warning("%s: cannot be read to its end: %s", self.url, error.strerror)
+            return None
+
+
+def _opened(path: Path) -> InputContainer:
+    """The file, open, with a video stream.
+
+    Raises:
+        SourceOpenError: it has none.
+    """
+    if path.stat().st_size == 0:
+        raise SourceOpenError(f"{path} is empty (0 bytes), expected a video file")
+    try:
+        container = av.open(path)
+    except av.FFmpegError as error:
+        raise SourceOpenError(f"{path} is not a video that can be read: {error.strerror}") from None
+    found: set[str] = {stream.type for stream in container.streams}
+    if container.format.name == "tty":  # FFmpeg draws text files as pictures of a terminal
+        found = {"text"}
+    elif any(_is_moving(stream) for stream in container.streams.video[:1]):
+        return container
+    container.close()
+    raise SourceOpenError(f"{path} holds no video, only {', '.join(sorted(found)) or 'nothing'}; name a video file")
+
+
+def _is_moving(stream: VideoStream) -> bool:
+    """True for a stream that has a decoder and is no picture attached to a song."""
+    return stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
