@@ -1,0 +1,276 @@
+"""ONNX Runtime sessions for a bundle's two graphs: providers, threads, shapes. The one module that imports onnxruntime.
+
+A graph is a function: arrays and state in, arrays and state out. Batching, padding and whose state it is are the
+recognizer's business. A device that was asked for is used or refused by name; nothing falls back in silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
+
+from stream.bundle import Bundle
+from stream.contracts import State
+from stream.errors import BundleError, ConfigError, DeviceError
+from stream.schema import GraphSpec
+
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+
+_CPU = "CPUExecutionProvider"
+_CUDA = "CUDAExecutionProvider"
+_TENSORRT = "TensorrtExecutionProvider"
+_PROVIDERS = {"cpu": [_CPU], "cuda": [_CUDA, _CPU], "tensorrt": [_TENSORRT, _CUDA, _CPU]}
+# TF32 rounds the factors of a product to 10 bits; an fp32 bundle promises 1e-4.
+_OPTIONS: dict[str, dict[str, str]] = {_CUDA: {"use_tf32": "0"}}
+_TYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(uint8)": "uint8",
+}
+_PROBE = (  # the smallest graph, y = Abs(x): whether a provider takes it is whether the provider works
+    b'\x08\x07:2\n\x0b\n\x01x\x12\x01y"\x03Abs\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
+_FATAL = 4
+
+Shape: TypeAlias = tuple[int | None, ...]
+"""Axes; None is open."""
+Declared: TypeAlias = tuple[str, Shape]
+"""Type and shape of a graph's input or output."""
+
+# What a graph that can't be is refused with; any other exception while a session is made is the device's.
+_GRAPH_ERRORS = (
+    ort_state.InvalidProtobuf,
+    ort_state.InvalidGraph,
+    ort_state.InvalidArgument,
+    ort_state.NotImplemented,
+    ort_state.Fail,
+)
+# ONNX Runtime's exceptions (Fail, InvalidArgument, RuntimeException, ...) have no common root of their own.
+_ORT_ERRORS = tuple(e for e in vars(ort_state).values() if isinstance(e, type) and issubclass(e, Exception))
+
+ort.set_default_logger_severity(_FATAL)  # its notes on stderr would break progress bars; what matters is raised
+
+
+def resolve_device(device: str) -> list[str]:
+    """ONNX Runtime's providers for `device`, the wanted one first: `auto` is CUDA where it works, else the CPU.
+
+    Raises:
+        ConfigError: `device` is none of DEVICES.
+        DeviceError: it cannot be used here; the message names what is missing.
+    """
+    if device not in DEVICES:
+        raise ConfigError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}; choose one of them")
+    if device == "auto":
+        return list(_PROVIDERS["cpu" if _fault(_CUDA) else "cuda"])
+    fault = _fault(_PROVIDERS[device][0])
+    if fault:
+        raise DeviceError(f"device {device}: {fault}; or use device cpu")
+    return list(_PROVIDERS[device])
+
+
+def _fault(provider: str) -> str | None:
+    """What keeps `provider` from working on this machine, and the remedy; None where it works."""
+    if provider == _CPU:
+        return None
+    if provider not in ort.get_available_providers():
+        return f"expected {provider}, which this build of ONNX Runtime lacks; install onnxruntime-gpu"
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    except OSError:
+        return "expected NVIDIA's driver, found no libcuda.so.1; install the driver"
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return "expected an NVIDIA GPU, the driver finds none; check nvidia-smi"
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+        ort.preload_dlls(directory="")  # CUDA and cuDNN of NVIDIA's Python packages
+    try:
+        works = _session(_PROBE, [provider, _CPU], threads=1).get_providers()[0] == provider
+    except _ORT_ERRORS as error:
+        return f"expected {provider} to start, got: {_line(error)}; check nvidia-smi"
+    return None if works else f"{_missing_library(provider)}; install actionstream[gpu]"
+
+
+def _missing_library(provider: str) -> str:
+    """Which library keeps `provider` from loading.
+
+    ONNX Runtime tells only its log. The system's loader names the library, asked again once ONNX Runtime has failed:
+    before that, loading the provider by hand would leave it without its host.
+    """
+    name = "tensorrt" if provider == _TENSORRT else "cuda"
+    try:
+        for path in (Path(ort.__file__).parent / "capi").glob(f"*onnxruntime_providers_{name}.*"):
+            ctypes.CDLL(str(path))
+    except OSError as error:
+        return f"a library does not load ({error})"
+    return f"{provider} refuses to start"
+
+
+def _session(graph: bytes, providers: Sequence[str], threads: int) -> ort.InferenceSession:
+    """A session on `graph`, silent."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    # Threads spin while a run goes on, where that saves wake-ups between nodes, and sleep at once when it ends: the
+    # cores between two ticks belong to the readers, which decode.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return ort.InferenceSession(graph, options, providers=[(name, _OPTIONS.get(name, {})) for name in providers])
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class OnnxFeatures:
+    """The features graph: frames to features. Satisfies `stream.contracts.FeatureExtractor`."""
+
+    def __init__(self, bundle: Bundle, device: str = "auto", threads: int | None = None) -> None:
+        """Opens the graph.
+
+        Args:
+            bundle: whose features graph.
+            device: one of DEVICES.
+            threads: cores that one run uses; all available ones when None.
+
+        Raises:
+            BundleError: the graph is damaged or is not what bundle.json says.
+            ConfigError: no such device.
+            DeviceError: the device cannot be used here.
+        """
+        frames = ("uint8", (None, bundle.input.height, bundle.input.width, 3))
+        self._graph = _Graph(bundle, bundle.spec.features, frames, (None, None), device, threads or available_cores())
+        self.providers = self._graph.providers
+        self.state_spec = bundle.spec.features.state
+        self.zeros = bundle.spec.features.zeros
+
+    @property
+    def width(self) -> int | None:
+        """Features a frame, D; None where the graph leaves it open."""
+        return self._graph.output_shape[1]
+
+    def extract(self, images: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
+        """Features (N, D) float32 and the next state of `images` (N, H, W, 3) uint8 RGB.
+
+        Raises:
+            DeviceError: the run failed.
+            ValueError: an array is not of the graph's type or shape.
+        """
+        return self._graph.run(images, state)
+
+
+class OnnxHead:
+    """The head graph: one step from features and state to logits. Satisfies `stream.contracts.Head`."""
+
+    def __init__(self, bundle: Bundle, device: str = "auto", threads: int | None = None) -> None:
+        """Opens the graph; arguments and errors as in `OnnxFeatures`, but one thread when `threads` is None.
+
+        A step of a recurrent head takes microseconds: handing a part of it to another thread costs more.
+        """
+        features = ("float32", (None, None))
+        self._graph = _Graph(bundle, bundle.spec.head, features, (None, len(bundle.labels)), device, threads or 1)
+        self.providers = self._graph.providers
+        self.state_spec = bundle.spec.head.state
+        self.zeros = bundle.spec.head.zeros
+
+    @property
+    def width(self) -> int | None:
+        """Features that a step takes, D; None where the graph leaves it open."""
+        return self._graph.input_shape[1]
+
+    def step(self, features: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Logits (N, K) float32 and the next state of `features` (N, D) float32.
+
+        Raises:
+            DeviceError: the run failed.
+            ValueError: an array is not of the graph's type or shape.
+        """
+        return self._graph.run(features, state)
+
+
+class _Graph:
+    """A graph in a session, checked against what bundle.json says of it."""
+
+    def __init__(
+        self, bundle: Bundle, spec: GraphSpec, data: Declared, output: Shape, device: str, threads: int
+    ) -> None:
+        self._path = bundle.folder / spec.file
+        self._inputs = {spec.input: data} | {t.input: (t.dtype, (None, *t.shape)) for t in spec.state}
+        outputs: dict[str, Declared] = {spec.output: ("float32", output)}
+        outputs |= {t.output: (t.dtype, (None, *t.shape)) for t in spec.state}
+        self._outputs = list(outputs)
+        self._data, *self._states = self._inputs
+
+        providers = resolve_device(device)
+        content = bundle.read(spec.file)
+        try:
+            self._session = _session(content, providers, threads)
+        except _GRAPH_ERRORS as error:
+            raise BundleError(f"{self._path}: expected an ONNX graph, got: {_line(error)}; export it again") from error
+        except _ORT_ERRORS as error:
+            raise DeviceError(f"device {device}: {_line(error)}; or use device cpu") from error
+        self.providers: list[str] = self._session.get_providers()
+        if self.providers[0] != providers[0]:
+            raise DeviceError(f"device {device}: expected {providers[0]}, got {self.providers[0]}; or use device cpu")
+        self.input_shape = self._declared(self._session.get_inputs(), self._inputs)[spec.input]
+        self.output_shape = self._declared(self._session.get_outputs(), outputs)[spec.output]
+
+    def run(self, data: NDArray[Any], state: State) -> tuple[NDArray[np.float32], State]:
+        """What the graph makes of `data` (N, ...) and `state`, the next state under the names that it goes in by."""
+        feeds = {self._data: data, **state}
+        if feeds.keys() != self._inputs.keys():
+            raise ValueError(f"{self._path.name}: expected state {self._states}, got {sorted(state)}")
+        for name, (dtype, shape) in self._inputs.items():
+            got = feeds[name]
+            if got.dtype != dtype or not _fits(got.shape, (len(data), *shape[1:])):
+                raise ValueError(f"{name}: expected {dtype} {(len(data), *shape[1:])}, got {got.dtype} {got.shape}")
+        try:
+            output, *states = self._session.run(self._outputs, feeds)
+        except _ORT_ERRORS as error:
+            raise DeviceError(f"{self._path}: the run failed on {self.providers[0]}: {_line(error)}") from error
+        return output, dict(zip(self._states, states, strict=True))
+
+    def _declared(self, found: Sequence[ort.NodeArg], expected: Mapping[str, Declared]) -> dict[str, Shape]:
+        """The shapes of the graph's inputs, or outputs, by name, None where open; they are as expected."""
+        types = {arg.name: _TYPES.get(arg.type, arg.type) for arg in found}
+        shapes = {arg.name: tuple(dim if isinstance(dim, int) else None for dim in arg.shape) for arg in found}
+        if types.keys() != expected.keys():
+            raise self._unlike("the names", sorted(expected), sorted(types))
+        for name, (dtype, shape) in expected.items():
+            if types[name] != dtype:
+                raise self._unlike(f"{name} of type", dtype, types[name])
+            if not _fits(shapes[name], shape):
+                raise self._unlike(f"{name} of shape", shape, shapes[name])
+            if shapes[name][0] is not None:
+                raise self._unlike(f"{name} with an open batch axis", shape, shapes[name])
+        return shapes
+
+    def _unlike(self, what: str, expected: object, got: object) -> BundleError:
+        return BundleError(f"{self._path}: expected {what} {expected} (bundle.json), got {got}; export it again")
+
+
+def _fits(got: Shape, expected: Shape) -> bool:
+    """True where the shapes are equal wherever neither is open."""
+    return len(got) == len(expected) and all(
+        g is None or e is None or g == e for g, e in zip(got, expected, strict=True)
+    )
+
+
+def _line(error: Exception) -> str:
+    """ONNX Runtime's message on one line."""
+    return " ".join(str(error).split())
