@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from stream.bundle import Bundle
+    from stream.recognizer import Recognizer
     from train.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,3 +107,38 @@ def keras_bundle(tiny_run: Run, h264_clip: Path, tmp_path_factory: pytest.TempPa
     from export.pack import pack
 
     return pack(tiny_run, tmp_path_factory.mktemp("bundles") / "exported", clip=h264_clip)
+
+
+@pytest.fixture(scope="session")
+def native_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle of seeded weights that makes a tick of every frame."""
+    from tests.graphs import make_bundle
+
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "native", rate="native", golden=False).folder
+
+
+@pytest.fixture
+def recognizer(native_bundle: Path) -> Recognizer:
+    """Of the native bundle, one tick a step."""
+    from stream.recognizer import Recognizer
+
+    return Recognizer.load(native_bundle, device="cpu", threads=1)
+
+
+@pytest.fixture(scope="session")
+def walk_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of a walking square, 3 s at 25 a second."""
+    from tests.media import encode_h264, moving_pictures
+
+    return encode_h264(moving_pictures(75), tmp_path_factory.mktemp("clips") / "walk.mp4")
+
+
+@pytest.fixture
+def no_thread_left_behind() -> Iterator[None]:
+    """Fails the test that leaves a thread running 5 s after it."""
+    before = set(threading.enumerate())
+    yield
+    late = set(threading.enumerate()) - before
+    for thread in late:
+        thread.join(5)
+    assert not [thread.name for thread in late if thread.is_alive()]

@@ -1,0 +1,277 @@
+"""The line, running: readers' ticks in, one recogniser, results out to sinks; startup, loop and shutdown in order.
+
+    reader threads ──► rings ──► engine loop ──► queues ──► sink threads
+      (readers.py)     (ring.py)   (this file)   (handover.py)
+
+The loop runs in the thread that calls `run`. Nothing here decodes, judges or draws; signals belong to the caller,
+whose handler may call `stop`.
+
+Shutdown, in this order: sources are told to close; rings close; the current step ends; open events are ended; sinks
+are told the rest, flushed and closed; readers are joined. After `stop` all that takes 2 seconds at most, whatever a
+camera does, or a sink that stands still: a thread that does not end by then is left behind, and that is logged. Only
+a sink that is completing its file is waited for, as long as it takes: cut off, a video would be lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import Condition, Thread
+from typing import TYPE_CHECKING
+
+from stream.contracts import Event, Frame, FrameSink, Prediction, Sink, Source, Tick
+from stream.errors import ConfigError
+from stream.handover import POLL_S, SinkThread
+from stream.latency import LatencyHistogram
+from stream.readers import CameraSummary, Reader, Taker
+from stream.ring import FrameRing
+
+if TYPE_CHECKING:
+    from stream.recognizer import Recognizer
+
+logger = logging.getLogger("stream")
+
+SINKS_S, READERS_S = 1.4, 1.8  # after `stop`: until when sinks, then readers, are waited for
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a run.
+
+    Attributes:
+        cameras: by name.
+        predictions, events: labels told, and events that started.
+        undelivered: results that slow sinks of live cameras never got.
+        latency_ms: median, 95th percentile and maximum.
+        wall_s: how long it ran.
+    """
+
+    cameras: dict[str, CameraSummary]
+    predictions: int
+    events: int
+    undelivered: int
+    latency_ms: tuple[float, float, float]
+    wall_s: float
+
+
+class Engine:
+    """Runs one recogniser over many sources. Runs once."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        sources: Sequence[Source],
+        sinks: Sequence[Sink] = (),
+        *,
+        realtime: bool = False,
+        capacity: int = 4,
+        max_wait_ms: float = 0.0,
+        duration: float | None = None,
+        on_frame: Callable[[Frame], None] | None = None,
+        on_prediction: Callable[[Prediction, tuple[Event, ...]], None] | None = None,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> None:
+        """Puts the parts together; nothing starts yet.
+
+        Args:
+            recognizer: judges ticks; its batch size is the largest step.
+            sources: cameras and files, each of its own name. While all are files nothing is ever dropped.
+            sinks: told everything, each in a thread of its own; a tick's events before its prediction. The engine
+                closes them.
+            realtime: paces files by their own times.
+            capacity: ticks that may wait, a camera.
+            max_wait_ms: how long a step waits for more cameras once it has one tick.
+            duration: media seconds of each file, wall seconds of live cameras, after which the run ends.
+            on_frame: called in a reader's thread with each decoded frame; must be quick.
+            on_prediction: called in the engine's thread with each prediction and its events; must be quick.
+            progress: called in the engine's thread with a camera's name and the media seconds read of it.
+
+        Raises:
+            ConfigError: no sources, or two of one name.
+        """
+        names = [source.camera for source in sources]
+        if not names or len(set(names)) < len(names):
+            raise ConfigError(f"expected one or more sources of different names, got {names}; name them apart")
+        self._recognizer = recognizer
+        self._max_wait_s = max_wait_ms / 1000
+        self._duration = duration
+        self._on_prediction = on_prediction
+        self._progress = progress
+        self._signal = Condition()  # of all rings: one wait for whichever has something
+        self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
+        takers: list[Taker] = [sink.frame for sink in self._frame_sinks]
+        if on_frame is not None:
+            takers.append(lambda frame, _: on_frame(frame))
+        self._readers = [
+            Reader(
+                source,
+                recognizer.input,
+                FrameRing(capacity, wait=not source.live, signal=self._signal),
+                takers,
+                realtime=realtime,
+                duration=duration,
+            )
+            for source in sources
+        ]
+        live = any(source.live for source in sources)
+        self._sinks = [SinkThread(sink, wait=not live, given_up=self._is_late_for_sinks) for sink in sinks]
+        self._open = deque(self._readers)  # cameras not ended yet, the next in turn first
+        self._stopped_at: float | None = None
+        self._started_at = 0.0
+        self._latency = LatencyHistogram()
+        self._events = 0
+
+    def run(self) -> Summary:
+        """Runs until every source has ended, `duration` is over or `stop` was called; what became of it.
+
+        Raises:
+            SourceError: every source failed; the first one's reason. A live camera has failed while it never gave a
+                frame, a file when it cannot be read on.
+            SinkError: a sink cannot be written to, or cannot take these cameras.
+            Exception: whatever else the recogniser, a sink, a callback or the only source raised.
+        """
+        try:
+            self._start()
+            self._loop()
+            self._end_events()
+        except BaseException:
+            self.stop()  # a fault must not wait for a stuck camera either
+            raise
+        finally:
+            self._shut_down()
+        self._raise_faults()
+        return self._summary()
+
+    def stop(self) -> None:
+        """Ends the run soon; from any thread, or a signal handler: it takes no lock."""
+        if self._stopped_at is None:
+            self._stopped_at = time.monotonic()
+
+    # startup
+
+    def _start(self) -> None:
+        """Starts sinks, then readers; warms up in between, so that the first label is as quick as any."""
+        for sink in self._sinks:
+            sink.start()
+        for frame_sink in self._frame_sinks:
+            for reader in self._readers:
+                frame_sink.attach(reader.source.camera, reader.source.live)
+        self._recognizer.warm_up()
+        self._started_at = time.monotonic()
+        for reader in self._readers:
+            reader.start()
+
+    # loop
+
+    def _loop(self) -> None:
+        """Steps whatever is ready until nothing more can come."""
+        while self._open and self._stopped_at is None:
+            batch = self._next_batch()
+            if batch:
+                self._step(batch)
+            self._end_exhausted_cameras()
+            if self._is_live_over():
+                for reader in self._readers:
+                    if reader.source.live:
+                        reader.close()
+            if all(reader.fault and not len(reader.ring) for reader in self._readers):
+                return
+
+    def _next_batch(self) -> list[Tick]:
+        """The oldest tick of each camera that has one, at most a full batch, cameras in turn; none after a while."""
+        with self._signal:
+            self._signal.wait_for(lambda: any(len(r.ring) or r.ring.closed for r in self._open), POLL_S)
+            full = min(self._recognizer.batch_size, len(self._open))
+            self._signal.wait_for(lambda: sum(len(r.ring) > 0 for r in self._open) >= full, self._max_wait_s)
+        batch: list[Tick] = []
+        for _ in range(len(self._open)):
+            tick = self._open[0].ring.take(timeout=0)
+            self._open.rotate(-1)
+            if tick is not None:
+                batch.append(tick)
+            if len(batch) == self._recognizer.batch_size:
+                break
+        return batch
+
+    def _step(self, batch: list[Tick]) -> None:
+        """Judges a batch and hands the results on."""
+        for tick, (prediction, events) in zip(batch, self._recognizer.advance(batch), strict=True):
+            latency_ms = (time.monotonic() - tick.arrived) * 1000
+            self._latency.add(latency_ms)
+            self._hand_on(events, replace(prediction, latency_ms=latency_ms))
+        if self._progress is not None:
+            for reader in self._readers:
+                self._progress(reader.source.camera, reader.media_s)
+
+    def _hand_on(self, events: tuple[Event, ...], prediction: Prediction | None) -> None:
+        """Tells every sink, then the caller, what there is to tell."""
+        if not events and prediction is None:
+            return
+        self._events += sum(event.kind == "started" for event in events)
+        for sink in self._sinks:
+            sink.put(events, prediction)
+        if self._on_prediction is not None and prediction is not None:
+            self._on_prediction(prediction, events)
+
+    def _end_exhausted_cameras(self) -> None:
+        """Ends the open events of cameras that ended and whose last tick was judged."""
+        for reader in [reader for reader in self._open if reader.ring.closed and not len(reader.ring)]:
+            self._open.remove(reader)
+            self._hand_on(tuple(self._recognizer.finish(reader.source.camera)), None)
+
+    def _is_live_over(self) -> bool:
+        return self._duration is not None and time.monotonic() - self._started_at >= self._duration
+
+    # shutdown
+
+    def _end_events(self) -> None:
+        """Closes sources and rings, then ends the events that are still open."""
+        for reader in self._readers:
+            reader.close()
+        while self._open:
+            reader = self._open.popleft()
+            self._hand_on(tuple(self._recognizer.finish(reader.source.camera)), None)
+
+    def _shut_down(self) -> None:
+        """Ends every thread: sources are told first, sinks are flushed and closed, readers are joined."""
+        closed_at = time.monotonic()
+        for reader in self._readers:
+            reader.close()
+        for sink in self._sinks:
+            sink.finish()
+        for sink in self._sinks:
+            while sink.is_alive() and (sink.closing or not self._is_late_for_sinks()):
+                sink.join(POLL_S)
+        for reader in self._readers:
+            if reader.is_alive():
+                reader.join(max(0.0, (self._stopped_at or closed_at) + READERS_S - time.monotonic()))
+        late: list[Thread] = [thread for thread in (*self._sinks, *self._readers) if thread.is_alive()]
+        for thread in late:
+            logger.error("%s did not end in time and is left behind", thread.name)
+
+    def _is_late_for_sinks(self) -> bool:
+        """True once `stop` lies so far back that sinks are no longer waited for; without `stop`, they get all time."""
+        return self._stopped_at is not None and time.monotonic() - self._stopped_at > SINKS_S
+
+    def _raise_faults(self) -> None:
+        """Raises what a sink raised, or the first camera's reason when every camera failed."""
+        for sink in self._sinks:
+            if sink.fault is not None:
+                raise sink.fault
+        first = self._readers[0].fault
+        if first is not None and all(reader.fault for reader in self._readers):
+            raise first
+
+    def _summary(self) -> Summary:
+        """What became of the run."""
+        return Summary(
+            cameras={reader.source.camera: reader.summary() for reader in self._readers},
+            predictions=len(self._latency),
+            events=self._events,
+            undelivered=sum(sink.undelivered for sink in self._sinks),
+            latency_ms=(self._latency.quantile(0.5), self._latency.quantile(0.95), self._latency.max_ms),
+            wall_s=time.monotonic() - self._started_at,
+        )

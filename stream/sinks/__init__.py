@@ -1,0 +1,1 @@
+"""Where results end: files of JSON lines and annotated video. A sink judges nothing."""

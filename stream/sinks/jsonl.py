@@ -1,0 +1,140 @@
+"""Labels and events as lines of JSON: one write to the operating system a line, so that a kill -9 loses nothing told.
+
+Keys come in the order of the documentation, floats rounded to 6 places, no wall-clock time. Of what is written here
+only a label's `latency_ms` differs between two runs over the same file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from stream.contracts import Event, Prediction
+from stream.errors import SinkError
+
+
+class JsonLines:
+    """A new file that grows by whole lines."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Creates the file, and its folder where that is missing; what the file held before is gone.
+
+        Raises:
+            SinkError: the file cannot be written.
+        """
+        self.path = Path(path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("wb", buffering=0)
+        except OSError as error:
+            raise SinkError(f"cannot write {self.path}: {error.strerror}; name a file in a writable folder") from error
+
+    def write(self, record: Mapping[str, object]) -> None:
+        """Adds `record` as one line.
+
+        Raises:
+            SinkError: the line could not be written as a whole.
+        """
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        try:
+            written = self._file.write(line)
+        except OSError as error:
+            raise SinkError(f"cannot write {self.path}: {error.strerror}") from error
+        if written != len(line):
+            raise SinkError(f"wrote {written} of {len(line)} bytes to {self.path}; is the disk full?")
+
+    def close(self) -> None:
+        """Closes the file; idempotent."""
+        self._file.close()
+
+
+class LabelsSink:
+    """Writes every prediction as a line of JSON."""
+
+    def __init__(self, path: Path | str, labels: Sequence[str]) -> None:
+        """Creates the file; `labels` are the bundle's, in the order of `Prediction.scores`.
+
+        Raises:
+            SinkError: the file cannot be written.
+        """
+        self._labels = tuple(labels)
+        self._lines = JsonLines(path)
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Writes one label.
+
+        Raises:
+            SinkError: it could not be written.
+        """
+        self._lines.write(label_record(prediction, self._labels))
+
+    def event(self, event: Event) -> None:
+        """Leaves events to `EventsSink`."""
+
+    def close(self) -> None:
+        """Closes the file; idempotent."""
+        self._lines.close()
+
+
+class EventsSink:
+    """Writes every event as a line of JSON."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Creates the file.
+
+        Raises:
+            SinkError: the file cannot be written.
+        """
+        self._lines = JsonLines(path)
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Leaves labels to `LabelsSink`."""
+
+    def event(self, event: Event) -> None:
+        """Writes one event.
+
+        Raises:
+            SinkError: it could not be written.
+        """
+        self._lines.write(event_record(event))
+
+    def close(self) -> None:
+        """Closes the file; idempotent."""
+        self._lines.close()
+
+
+def label_record(prediction: Prediction, labels: Sequence[str]) -> dict[str, object]:
+    """A prediction as JSON has it: keys in the documented order, scores by label."""
+    return {
+        "camera": prediction.camera,
+        "session": prediction.session,
+        "index": prediction.index,
+        "time": _rounded(prediction.time),
+        "label": prediction.label,
+        "score": _rounded(prediction.score),
+        "scores": {label: _rounded(score) for label, score in zip(labels, prediction.scores, strict=True)},
+        "warm": prediction.warm,
+        "dt": _rounded(prediction.dt),
+        "latency_ms": _rounded(prediction.latency_ms),
+    }
+
+
+def event_record(event: Event) -> dict[str, object]:
+    """An event as JSON has it: keys in the documented order; `end` is null while it is on."""
+    return {
+        "id": event.id,
+        "camera": event.camera,
+        "label": event.label,
+        "kind": event.kind,
+        "start": _rounded(event.start),
+        "end": _rounded(event.end),
+        "peak": _rounded(event.peak),
+        "delay": _rounded(event.delay),
+        "model": event.model,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    """A plain float of 6 places at most; None stays None."""
+    return None if value is None else round(float(value), 6)

@@ -1,0 +1,83 @@
+"""What tests run an engine with: a sink that notes everything, a thread of its own. Nothing here is a test."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stream.contracts import Event, Prediction, Source
+from stream.engine import Engine, Summary
+from stream.recognizer import Recognizer
+from stream.sources import open_source
+
+FRAMES = 75
+"""Of the walking clip: 3 s at 25 a second."""
+
+
+class Notes:
+    """A sink that keeps what it is told, and can stand still."""
+
+    def __init__(self, gate: threading.Event | None = None) -> None:
+        self.predictions: list[Prediction] = []
+        self.events: list[Event] = []
+        self.order: list[str] = []
+        self.closed = 0
+        self._gate = gate
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Keeps it, once the gate, if there is one, is open."""
+        if self._gate is not None:
+            self._gate.wait()
+        self.predictions.append(prediction)
+        self.order.append("prediction")
+
+    def event(self, event: Event) -> None:
+        """Keeps it."""
+        self.events.append(event)
+        self.order.append("event")
+
+    def close(self) -> None:
+        """Counts its calls."""
+        self.closed += 1
+
+    def of(self, camera: str) -> list[tuple[int, int, float, str, bytes]]:
+        """All that must not depend on other cameras or on threads."""
+        return [
+            (p.session, p.index, p.time, p.label, p.scores.tobytes()) for p in self.predictions if p.camera == camera
+        ]
+
+
+class Running:
+    """An engine in a thread of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.outcome: Summary | BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.outcome = self.engine.run()
+        except BaseException as error:  # noqa: BLE001
+            self.outcome = error
+
+    def result(self) -> Summary:
+        """What `run` returned."""
+        self._thread.join(20)
+        assert isinstance(self.outcome, Summary), self.outcome
+        return self.outcome
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "waited 20 s in vain"
+        time.sleep(0.005)
+
+
+def open_clip(clip: Path, recognizer: Recognizer, camera: str = "walk", *, loop: bool = False) -> Source:
+    return open_source(str(clip), recognizer.input, camera=camera, loop=loop)

@@ -1,0 +1,150 @@
+"""The window on a real X server (Xvfb), worked with real keys; and displays that are not there, found in time."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stream.contracts import Frame, Picture
+from stream.views.live import LiveSlot
+from stream.views.palette import colours_of
+from stream.views.window import display_error
+from tests.graphs import LABELS, make_bundle
+from tests.media import encode_h264, moving_pictures
+from tests.test_overlay import event, prediction
+
+ROOT = Path(__file__).parent.parent
+MISSING = [tool for tool in ("Xvfb", "xdotool") if shutil.which(tool) is None]
+needs_x = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+on_x11 = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="only X11 has a DISPLAY")
+
+
+@pytest.fixture
+def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A fresh X server's name, also as DISPLAY."""
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"]
+    with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as server:
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            name = f":{pipe.readline().strip()}"
+        monkeypatch.setenv("DISPLAY", name)
+        yield name
+        server.terminate()
+
+
+def xdotool(*arguments: str) -> str:
+    return subprocess.run(["xdotool", *arguments], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def window_of(child: subprocess.Popen[str]) -> str:
+    """The id of the window called hall, once it is there."""
+    deadline = time.monotonic() + 30
+    while not (found := xdotool("search", "--name", "^hall$")):
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < deadline, "no window came"
+        time.sleep(0.05)
+    return found.splitlines()[-1]
+
+
+def screenshot(display: str) -> NDArray[np.uint8]:
+    with av.open(display, format="x11grab", options={"video_size": "800x600", "framerate": "10"}) as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="bgr24")
+    return picture.astype(np.uint8, copy=False)
+
+
+def ask_to_close(window: int) -> None:
+    """What a window manager sends when a person clicks on the window's x."""
+
+    class ClientMessage(ctypes.Structure):
+        _fields_ = (
+            ("type", ctypes.c_int),
+            ("serial", ctypes.c_ulong),
+            ("sent", ctypes.c_int),
+            ("display", ctypes.c_void_p),
+            ("window", ctypes.c_ulong),
+            ("message", ctypes.c_ulong),
+            ("format", ctypes.c_int),
+            ("data", ctypes.c_long * 5),
+            ("rest", ctypes.c_long * 24),
+        )
+
+    x = ctypes.CDLL("libX11.so.6")
+    x.XOpenDisplay.restype = ctypes.c_void_p
+    x.XInternAtom.restype = ctypes.c_ulong
+    display = ctypes.c_void_p(x.XOpenDisplay(None))
+    message = ClientMessage(33, 0, 1, display, window, x.XInternAtom(display, b"WM_PROTOCOLS", 0), 32)
+    message.data[0] = x.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
+    x.XSendEvent(display, ctypes.c_ulong(window), 0, ctypes.c_long(0), ctypes.byref(message))
+    x.XCloseDisplay(display)
+
+
+@pytest.mark.system
+@needs_x
+@pytest.mark.parametrize("way", ["q", "Escape", "close"])
+def test_a_window_shows_the_overlay_and_ends_when_asked(display: str, way: str, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "tiny", golden=False, labels=LABELS).folder
+    clip = encode_h264(moving_pictures(50, 320, 240), tmp_path / "clip.mp4")
+    command = [sys.executable, "-m", "tests.window_child", str(bundle), str(clip)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        window = window_of(child)
+        assert display_error() is None
+        deadline = time.monotonic() + 20
+        colours = np.array(colours_of(LABELS, "none"))
+        while not (screenshot(display)[:, :, None] == colours).all(axis=3).any():  # a label's colour is on the screen
+            assert time.monotonic() < deadline, "no overlay came"
+        if way == "close":
+            ask_to_close(int(window))
+        else:
+            xdotool("windowfocus", window, "key", way)
+        out, errors = child.communicate(timeout=30)
+    assert child.returncode == 0, errors
+    assert int(out) > 0
+
+
+@on_x11
+@pytest.mark.parametrize(
+    ("display", "reason"),
+    [
+        ("", "there is no display: DISPLAY is not set"),
+        ("nonsense", "DISPLAY: expected host:number, got 'nonsense'"),
+        (":4093", "display :4093 cannot be reached"),
+        ("127.0.0.1:{}", "cannot be reached: "),
+    ],
+)
+def test_a_display_that_is_not_there_is_one_line(display: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:  # bound but not listening: it refuses
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("DISPLAY", display.format(unused.getsockname()[1] - 6000))
+        monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+        error = display_error()
+    assert error is not None and reason in error and "--no-show" in error + "--no-show" * (display == "nonsense")
+    assert "\n" not in error
+
+
+def test_a_viewer_sees_the_newest_only() -> None:
+    slot = LiveSlot()
+    assert slot.take(timeout=0) == []
+    picture = Picture((np.zeros((4, 4, 3), np.uint8),), "bgr")
+    for index in range(5):
+        slot.frame(Frame("hall", index, 0, index / 10, 0.0, picture))
+        slot.told(prediction(index / 10, "wave"), (event("wave", 0.0),) if index == 2 else ())
+    slot.frame(Frame("yard", 0, 0, 0.0, 0.0, picture))
+    seen = {frame.camera: (frame, timeline) for frame, timeline in slot.take(timeout=0)}
+    assert seen["hall"][0].index == 4
+    assert [p.index for p in seen["hall"][1].predictions] == [0, 1, 2, 3, 4]
+    assert [e.label for e in seen["hall"][1].events] == ["wave"]
+    assert seen["yard"][1].latest is None
+    assert slot.take(timeout=0) == []
