@@ -72,6 +72,21 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def screen() -> Iterator[str]:
+    """The DISPLAY of an X server that shows its screen to nobody."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("windows are tested in Xvfb, which is not installed")
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"]
+    with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as server:
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            name = f":{pipe.readline().strip()}"
+        yield name
+        server.terminate()
+
+
+@pytest.fixture(scope="session")
 def webcam_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library that, preloaded, answers for the driver of /dev/video0 (tests/peers/v4l2_shim.c)."""
     compiler = shutil.which("gcc")

@@ -1,0 +1,72 @@
+"""`actionstream demo`: the embedded bundle on the embedded clip, scored against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stream.commands.embedded import default_bundle, demo_clip, demo_truth
+from stream.commands.options import examples, runtime_options
+
+
+@click.command(
+    epilog=examples(
+        "actionstream demo",
+        "actionstream demo --out /tmp/demo",
+    )
+)
+@click.option("--out", type=click.Path(path_type=Path), default="out/demo", show_default=True, help="Where files go.")
+@runtime_options
+def demo(out: Path, device: str, threads: int | None) -> None:
+    """Run the embedded model on the embedded clip and score it.
+
+    Writes OUT/labels.jsonl, OUT/events.jsonl and OUT/annotated.mp4. Needs no camera, no display and no network.
+    """
+    from stream.commands.live import media_length, run_engine, told
+    from stream.commands.score import Score, read_truth
+    from stream.commands.terminal import Terminal, console, facts, print_written
+    from stream.contracts import Sink
+    from stream.engine import Engine
+    from stream.recognizer import Recognizer
+    from stream.sinks.jsonl import EventsSink, LabelsSink
+    from stream.sinks.video import VideoSink
+    from stream.sources import open_source
+    from stream.views.overlay import Overlay
+
+    recognizer = Recognizer.load(default_bundle(), device=device, threads=threads)
+    source = open_source(demo_clip(), recognizer.input)
+    score = Score(read_truth(demo_truth()), recognizer.none)
+    screen = console()
+    title = f"{recognizer.model} watches {demo_clip().name}, as fast as it goes"
+    terminal = Terminal(screen, title, length=media_length(source, None))
+    labels, events, video = out / "labels.jsonl", out / "events.jsonl", out / "annotated.mp4"
+    sinks: list[Sink] = [
+        terminal,
+        score,
+        LabelsSink(labels, recognizer.labels),
+        EventsSink(events),
+        VideoSink(video, Overlay(recognizer.labels, recognizer.none, recognizer.model)),
+    ]
+    engine = Engine(recognizer, [source], sinks, progress=terminal.progress)
+
+    summary, interrupted = run_engine(engine, terminal)
+    if interrupted:  # half a clip has no score
+        raise KeyboardInterrupt
+    accuracy = score.right / score.counted if score.counted else 0.0
+    screen.print()
+    screen.print(
+        facts(
+            {
+                **told(summary),
+                "accuracy": f"{accuracy:.1%} of {score.counted} ticks right (outside 0.6 s after each start and end)",
+                "actions": f"{score.found} of {score.actions} found, {score.false} false events",
+            }
+        )
+    )
+    screen.print()
+    print_written(screen, (labels, events, video))
+    screen.print("\nNext:")
+    screen.print("  actionstream watch 0                       your webcam")
+    screen.print("  actionstream watch rtsp://camera/stream    a network camera")
+    screen.print("  actionstream watch clip.mp4 --realtime     your own clip")

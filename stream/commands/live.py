@@ -1,0 +1,118 @@
+"""Runs an engine for a person in front of a terminal: Ctrl-C, the window, progress, and what the run came to."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+# Before PyAV: both wheels carry a libxcb-shm of one name, the first that is loaded serves both, and PyAV's talks to a
+# libxcb of its own: OpenCV's first window then never returns.
+import cv2  # noqa: F401
+
+# isort: split
+import av
+from av.error import FFmpegError
+
+from stream.commands.terminal import Terminal
+from stream.contracts import Source
+from stream.engine import Engine, Summary
+from stream.errors import DeviceError
+from stream.sources import FileSource
+from stream.views.live import LiveSlot
+from stream.views.overlay import Overlay
+from stream.views.window import display_error, watch
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_engine(
+    engine: Engine, terminal: Terminal, window: tuple[LiveSlot, Overlay] | None = None
+) -> tuple[Summary, bool]:
+    """What came of `engine`, and whether Ctrl-C ended it; that ends it cleanly, as does leaving the window.
+
+    Args:
+        engine: not run yet; it tells `terminal`.
+        terminal: shown while it runs.
+        window: the slot that the engine fills and the overlay to draw with; None for no window.
+
+    Raises:
+        Exception: what `Engine.run` raises.
+    """
+    with terminal, _stopped_by_signals(engine, terminal) as signals:
+        summary = engine.run() if window is None else watch(engine, *window)
+        return summary, bool(signals)
+
+
+@contextmanager
+def _stopped_by_signals(engine: Engine, terminal: Terminal) -> Iterator[list[int]]:
+    """The signals that came so far: the first Ctrl-C (or SIGTERM) inside stops the engine, the second the process."""
+    came: list[int] = []
+
+    def force(number: int, _: FrameType | None) -> None:
+        terminal.give_up()
+        os._exit(128 + number)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        engine.stop()
+        for each in STOPPING:
+            signal.signal(each, force)
+
+    before = {number: signal.signal(number, stop) for number in STOPPING}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def wants_window(show: bool | None, *, lasting: bool) -> bool:
+    """Whether to open a window: what was asked for; where nothing was, whether a person could see it and has the time.
+
+    Args:
+        show: what was asked for.
+        lasting: whether the video takes its time; a file that is read as fast as it goes does not.
+
+    Raises:
+        DeviceError: a window was asked for and cannot be.
+    """
+    if show is False or (show is None and not lasting):
+        return False
+    reason = display_error()
+    if show and reason:
+        raise DeviceError(reason)
+    return reason is None
+
+
+def media_length(source: Source, duration: float | None) -> float | None:
+    """Media seconds that a run over `source` will take in; None where nobody can know."""
+    if not isinstance(source, FileSource):
+        return duration
+    try:
+        with av.open(source.url) as container:
+            length = container.duration / av.time_base if container.duration else None
+    except FFmpegError:  # no video: opening it as a source says so better
+        return duration
+    return min(length, duration) if length and duration else length or duration
+
+
+def told(summary: Summary) -> dict[str, str]:
+    """The run in words, by topic; an error's words where a camera ended early."""
+    cameras = summary.cameras.values()
+    frames, ticks, dropped = (sum(getattr(c, name) for c in cameras) for name in ("frames", "ticks", "dropped"))
+    media = max((camera.media_s for camera in cameras), default=0.0)
+    p50, p95, highest = summary.latency_ms
+    rows = {
+        "frames": f"{frames} decoded, {ticks} of them ticks, {dropped} dropped",
+        "events": str(summary.events),
+        "latency": f"p50 {p50:.1f} ms, p95 {p95:.1f} ms, at most {highest:.1f} ms",
+        "time": f"{summary.wall_s:.1f} s for {media:.1f} s of video",
+    }
+    if reopened := sum(camera.reopened for camera in cameras):
+        rows["reopened"] = f"{reopened} times"
+    if errors := [camera.error for camera in cameras if camera.error]:
+        rows["ended early"] = "; ".join(errors)
+    return rows
