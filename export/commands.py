@@ -1,0 +1,152 @@
+"""The commands `export`, `verify` and `bench compare`. What they print is in export/report.py.
+
+Nothing heavy is imported until one of them runs, so that `--help` is instant; and TensorFlow only where Keras runs.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stream.commands.embedded import demo_clip
+from stream.commands.options import DEVICES, MODES, examples, json_option
+
+if TYPE_CHECKING:
+    from stream.contracts import Mode
+    from train.runs import Run
+
+PATH = click.Path(path_type=Path)
+"""What is wrong with it is told by whoever opens it, in one line and with status 1."""
+
+
+@click.command(
+    epilog=examples(
+        "actionstream export runs/first --out models/first",
+        "actionstream export runs/first --out models/first --mode window --window 20 --clip clips/wave/001.mp4",
+    )
+)
+@click.argument("run", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Bundle folder; a bundle that is there is replaced.")
+@click.option("--mode", type=click.Choice(MODES), help="How the past is carried; what the run says if left out.")
+@click.option("--window", type=click.IntRange(min=1), metavar="T", help="Ticks, for --mode window.")
+@click.option("--clip", type=PATH, help="Its first 2 s become the golden clip; the demo's clip if left out.")
+@click.option("--name", help="Of the bundle; the folder's name if left out.")
+@click.option("--card", type=PATH, help="Markdown for CARD.md: where it fails, how large a person must be.")
+@json_option
+def export(
+    run: Path,
+    out: Path,
+    mode: Mode | None,
+    window: int | None,
+    clip: Path | None,
+    name: str | None,
+    card: Path | None,
+    as_json: bool,
+) -> None:
+    """Turn a trained RUN into a bundle that runs without TensorFlow."""
+    from stream.commands.terminal import console
+
+    told = console(stderr=as_json)
+    with told.status(f"exporting {run}"):
+        loaded = _load_run(run)
+        from export.pack import pack
+        from export.report import bundle_facts, print_bundle
+
+        text = card.read_text(encoding="utf-8") if card else None
+        bundle = pack(loaded, out, clip=clip or demo_clip(), name=name, mode=mode, window=window, text=text)
+    described = bundle_facts(bundle)
+    if as_json:
+        click.echo(json.dumps(described))
+        return
+    print_bundle(described, told)
+    told.print(f"exported: {out}; next: actionstream verify {out} --run {run}", markup=False)
+
+
+@click.command(
+    epilog=examples(
+        "actionstream verify models/first",
+        "actionstream verify models/first --run runs/first --video clips/wave/001.mp4",
+    )
+)
+@click.argument("bundle", type=PATH)
+@click.option("--run", type=PATH, help="The run that it came from: Keras computes everything anew.")
+@click.option("--video", type=PATH, help="A clip to use in place of the golden one.")
+@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True, help="Where the graphs run.")
+@json_option
+def verify(bundle: Path, run: Path | None, video: Path | None, device: str, as_json: bool) -> None:
+    """Prove that a bundle computes what Keras computed.
+
+    Without --run, the golden clip is held against the arrays that Keras computed when the bundle was made: no
+    TensorFlow is needed. With --run, Keras computes them anew, on that clip or on --video.
+    """
+    loaded = _load_run(run) if run else None
+    from export.report import print_report, report_facts
+    from export.verify import verify as prove
+    from stream.bundle import Bundle
+    from stream.commands.terminal import console
+
+    told = console(stderr=as_json)
+    with told.status(f"verifying {bundle}"):
+        report = prove(Bundle.load(bundle), run=loaded, video=video, device=device)
+    if as_json:
+        click.echo(json.dumps(report_facts(report)))
+    else:
+        print_report(report, told)
+    report.require()
+
+
+@click.command(
+    epilog=examples(
+        "actionstream bench compare",
+        "actionstream bench compare --run runs/first --json",
+    )
+)
+@click.option("--run", type=PATH, help="A run whose features keep no state; MobileNetV2 at 224 if left out.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="For TensorFlow and ONNX Runtime alike; all cores if left out."
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Labels of each way; the median counts."
+)
+@json_option
+def compare(run: Path | None, threads: int | None, repeats: int, as_json: bool) -> None:
+    """What a label costs in Keras, three ways, and here: fp32, same ticks, same window of 20, same threads."""
+    from train.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    import tensorflow
+
+    from stream.commands.terminal import console
+    from stream.inference import available_cores
+
+    cores = threads or available_cores()
+    tensorflow.config.threading.set_intra_op_parallelism_threads(cores)
+    tensorflow.config.threading.set_inter_op_parallelism_threads(cores)
+    from export.compare import WINDOW, default_run
+    from export.compare import compare as measure
+    from export.report import print_costs
+
+    told = console(stderr=as_json)
+    with told.status("measuring"), tempfile.TemporaryDirectory() as folder:
+        costs = measure(
+            _load_run(run) if run else default_run(Path(folder)), Path(folder), threads=cores, repeats=repeats
+        )
+    if as_json:
+        click.echo(json.dumps({"window": WINDOW, "threads": cores, "ways": [asdict(cost) for cost in costs]}))
+    else:
+        print_costs(costs, cores, told)
+
+
+def _load_run(folder: Path) -> Run:
+    """The run in `folder`, TensorFlow imported for it."""
+    from train.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    from train.runs import load_run
+
+    return load_run(folder)

@@ -1,0 +1,198 @@
+"""What one label costs in Keras and in the live line, on the same ticks, in one run: the numbers of `bench compare`.
+
+All four answer the same question at every tick: what is happening, by the last T = 20 frames? Keras answers it three
+ways, each computing every frame's features anew; ours computes the newest frame's features once and steps the head over
+the T kept ones. Before anything is timed, all four must give the same logits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from export.pack import pack
+from export.verify import Recorder
+from stream.bundle import Bundle, Decision, LabelRule
+from stream.contracts import Input, Tick
+from stream.errors import BundleError
+from stream.inference import OnnxFeatures, OnnxHead
+from stream.recognizer import Recognizer
+from train.models import ModelSettings, Network, batch_norms, build, unroll, zeros
+from train.runs import Run
+
+WINDOW = 20
+LIMIT = 1e-4
+ONE_BY_ONE = "Keras predict on each of the 20"
+ONE_BATCH = "Keras predict on a batch of 20"
+FUNCTION = "tf.function on the 20"
+OURS = "actionstream"
+WANTED = {ONE_BY_ONE: 150.0, ONE_BATCH: 40.0, FUNCTION: 20.0}
+"""How many times less a label must cost here."""
+MOVES = 7
+"""Pixels that the picture shifts from tick to tick."""
+LOGITS_SCALE = 4.0
+"""Of a fresh last layer, whose logits would hardly differ from each other."""
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One way to a label.
+
+    Attributes:
+        name: what is done.
+        ms: median of its labels, milliseconds.
+        closeness: of its logits to those of the tf.function.
+        ratio: how many times ours it costs.
+        wanted: the least ratio that the project promises; None for ours.
+    """
+
+    name: str
+    ms: float
+    closeness: float
+    ratio: float
+    wanted: float | None
+
+
+def random_network(settings: ModelSettings, input: Input, classes: int, seed: int = 0) -> Network:
+    """A network with seeded random weights whose activations are of ordinary size.
+
+    Fresh weights prove nothing: through 50 layers the features shrink to 1e-12, and any two such numbers are close.
+    So every BatchNorm takes the statistics of what it sees on noise, and passes on values around 1.
+    """
+    keras.utils.set_random_seed(seed)
+    network = build(settings, input, classes)
+    norms = batch_norms(network.features)
+    kept = [(norm.momentum, norm.trainable) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.trainable = 0.0, True
+    frames = np.random.default_rng(seed).integers(0, 256, (8, input.height, input.width, 3), np.uint8)
+    network.features([tf.constant(frames), *zeros(network.features_state, len(frames))], training=True)
+    for norm, (momentum, trainable) in zip(norms, kept, strict=True):
+        norm.momentum, norm.trainable = momentum, trainable
+    kernel = network.head.get_layer("logits").kernel
+    kernel.assign(LOGITS_SCALE * kernel)
+    return network
+
+
+def random_run(folder: Path, settings: ModelSettings, input: Input, labels: Sequence[str], seed: int = 0) -> Run:
+    """An untrained run, as if it lay in `folder`: its labels mean nothing, its cost is that of a trained one."""
+    none, *others = labels
+    decision = Decision(labels={label: LabelRule(enter=0.5, exit=0.4) for label in others})
+    return Run(
+        network=random_network(settings, input, len(labels), seed),
+        labels=tuple(labels),
+        none=none,
+        input=input,
+        temporal={"mode": "carry", "window": None, "warmup": 1, "max_gap": input.max_gap},
+        decision=decision.model_dump(),
+        provenance={"recipe": "random weights", "seed": seed},
+        folder=folder,
+    )
+
+
+def default_run(folder: Path) -> Run:
+    """What is compared where no run is given: MobileNetV2 on 224 x 224 pictures with a GRU of 256, random weights."""
+    return random_run(folder, ModelSettings(), Input(224, 224), ["none", "one", "other"])
+
+
+def compare(run: Run, work: Path, *, threads: int, repeats: int = 5) -> list[Cost]:
+    """Returns what a label costs, each way, ours last.
+
+    TensorFlow's threads must have been set to `threads` before it computed anything.
+
+    Args:
+        run: the network; its features must keep no state.
+        work: a folder to export it to.
+        threads: that ONNX Runtime uses.
+        repeats: labels of each of Keras' ways whose median is taken; ours takes 20 times as many.
+
+    Raises:
+        BundleError: the ways do not agree.
+        ConfigError: the run's features keep state.
+    """
+    bundle = pack(run, work / "bundle", clip=None, name="compared", mode="window", window=WINDOW)
+    images = _pictures(run.input, WINDOW)
+    ways = _keras_ways(run.network, images)
+    reference = ways[FUNCTION]()
+    ours, ours_logits = _ours(bundle, images, threads)
+    closeness = {name: _closeness(reference, way()) for name, way in ways.items()}
+    closeness[OURS] = _closeness(reference, ours_logits)
+    far = {name: value for name, value in closeness.items() if value > LIMIT}
+    if far:
+        raise BundleError(f"the ways disagree ({far}): expected closeness {LIMIT:g} at most; export the run again")
+
+    spent: dict[str, list[float]] = {name: [] for name in (*ways, OURS)}
+    for _ in range(repeats):  # in turns, so that what else the machine does falls on all alike
+        for name, way in ways.items():
+            spent[name].append(_ms(way))
+        spent[OURS] += [_ms(ours) for _ in range(WINDOW)]
+    cost = {name: float(np.median(times)) for name, times in spent.items()}
+    return [Cost(name, ms, closeness[name], ms / cost[OURS], WANTED.get(name)) for name, ms in cost.items()]
+
+
+def _keras_ways(network: Network, images: NDArray[np.uint8]) -> dict[str, Callable[[], Logits]]:
+    """Three ways to the logits (K,) of the window `images` (T, H, W, 3), as they are commonly written."""
+
+    def judge(features: tf.Tensor) -> tf.Tensor:
+        logits, _ = unroll(network.head, features[None], zeros(network.head_state, 1))
+        return logits[0, -1]
+
+    head = tf.function(judge)
+    whole = tf.function(lambda frames: judge(network.features([frames], training=False)))
+
+    def one_by_one() -> Logits:
+        features = [network.features.predict([image[None]], verbose=0) for image in images]
+        return np.asarray(head(tf.constant(np.concatenate(features))))
+
+    def one_batch() -> Logits:
+        return np.asarray(head(tf.constant(network.features.predict([images], batch_size=len(images), verbose=0))))
+
+    return {
+        ONE_BY_ONE: one_by_one,
+        ONE_BATCH: one_batch,
+        FUNCTION: lambda: np.asarray(whole(tf.constant(images))),
+    }
+
+
+def _ours(bundle: Bundle, images: NDArray[np.uint8], threads: int) -> tuple[Callable[[], Logits], Logits]:
+    """The way to the scores of the next tick, its window full, and the logits (K,) of the window `images`."""
+    features, head = OnnxFeatures(bundle, "cpu", threads), OnnxHead(bundle, "cpu", threads)
+    recorder = Recorder(features, head)
+    Recognizer(bundle, recorder, recorder).step([_tick(images, number) for number in range(len(images))])
+
+    recognizer = Recognizer(bundle, features, head)
+    numbers = itertools.count()
+    recognizer.step([_tick(images, next(numbers)) for _ in images])
+    return lambda: recognizer.step([_tick(images, next(numbers))])[0].scores, recorder.rows[-1].logits
+
+
+def _tick(images: NDArray[np.uint8], number: int) -> Tick:
+    """Tick `number` of an endless session that repeats `images`."""
+    return Tick("compared", number, 0, number / 10, 0.0, images[number % len(images)], 0.1)
+
+
+def _pictures(input: Input, count: int) -> NDArray[np.uint8]:
+    """(count, H, W, 3) uint8: a picture of noise in blocks, moving."""
+    blocks = np.random.default_rng(0).integers(0, 256, (input.height // 8 + 1, input.width // 8 + 1, 3), np.uint8)
+    picture = np.kron(blocks, np.ones((8, 8, 1), np.uint8))[: input.height, : input.width]
+    return np.stack([np.roll(picture, MOVES * i, axis=1) for i in range(count)])
+
+
+def _closeness(wanted: Logits, got: Logits) -> float:
+    return float(np.abs(wanted - got).max() / max(1.0, float(np.abs(wanted).max())))
+
+
+def _ms(way: Callable[[], Logits]) -> float:
+    begun = time.perf_counter()
+    way()
+    return (time.perf_counter() - begun) * 1000

@@ -1,0 +1,136 @@
+"""What Keras computes on a clip, and the golden files that keep it: a clip of 2 s and the arrays of its ticks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from export.trace import trace
+from stream.bundle import Golden, Temporal
+from stream.bundle import StateTensor as Slot
+from stream.contracts import Frame, Input, State, Tick
+from stream.errors import ConfigError
+from stream.geometry import to_bgr
+from stream.sources import FileSource
+from train.models import Network, StateTensor, step
+
+CLIP_SECONDS = 2.0
+CLIP_BYTES = 200_000
+CLIP_WIDTH = 640
+QUALITIES = (20, 26, 32, 38, 44)
+"""x264's constant rate factors, best first; the first whose clip is small enough is taken."""
+BASE = Fraction(1, 90_000)
+
+
+class KerasStep:
+    """One Keras model as a step on numpy arrays, as both protocols of stream.contracts want it."""
+
+    def __init__(self, model: keras.Model, states: tuple[StateTensor, ...]) -> None:
+        """Compiles `model` for any N."""
+        self._states = states
+        signature = [tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+        self._run = tf.function(lambda main, *before: step(model, main, list(before)), input_signature=signature)
+
+    def __call__(self, main: NDArray[Any], state: State) -> tuple[NDArray[np.float32], State]:
+        """Output (N, ...) and the next state of `main` (N, ...)."""
+        output, after = self._run(main, *(state[each.input] for each in self._states))
+        return output.numpy(), {each.input: value.numpy() for each, value in zip(self._states, after, strict=True)}
+
+    extract = step = __call__
+
+
+def slots(states: tuple[StateTensor, ...]) -> tuple[Slot, ...]:
+    """The states as bundle.json writes them."""
+    return tuple(Slot(input=state.input, output=state.output, shape=state.shape) for state in states)
+
+
+def trace_keras(network: Network, temporal: Temporal, ticks: Sequence[Tick], labels: tuple[str, ...]) -> Golden:
+    """What Keras computes at each of `ticks`."""
+    return trace(
+        KerasStep(network.features, network.features_state),
+        KerasStep(network.head, network.head_state),
+        (slots(network.features_state), slots(network.head_state)),
+        temporal,
+        ticks,
+        labels,
+    )
+
+
+def golden_arrays(golden: Golden) -> bytes:
+    """`golden` as the content of golden.npz."""
+    content = io.BytesIO()
+    arrays: dict[str, NDArray[Any]] = {f"state_{name}": value for name, value in golden.states.items()}
+    if golden.images is not None:
+        arrays["images"] = golden.images
+    np.savez_compressed(
+        content,
+        allow_pickle=False,
+        times=golden.times,
+        indices=golden.indices,
+        features=golden.features,
+        logits=golden.logits,
+        labels=np.array(golden.labels),
+        **arrays,
+    )
+    return content.getvalue()
+
+
+def golden_clip(source: Path, input: Input) -> bytes:
+    """The first 2 s of `source` as H.264 in under 200 kB, with the times of its frames.
+
+    Raises:
+        SourceError: it cannot be read.
+        ConfigError: it does not get small enough.
+    """
+    frames = list(_opening(source, input))
+    for quality in QUALITIES:
+        content = _encode(frames, quality)
+        if len(content) < CLIP_BYTES:
+            return content
+    raise ConfigError(
+        f"{source}: its first {CLIP_SECONDS:g} s need {len(content)} bytes, expected under {CLIP_BYTES}; "
+        "give a quieter clip with --clip"
+    )
+
+
+def _opening(source: Path, input: Input) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Times from 0 and pictures (h, w, 3) BGR of the first 2 s, at most 640 wide, with even sides."""
+    start: Frame | None = None
+    for frame in FileSource(source, replace(input, rate=None)).frames():
+        start = start or frame
+        if frame.time - start.time >= CLIP_SECONDS or frame.session != start.session:
+            return
+        picture = to_bgr(frame.picture)
+        height, width = picture.shape[:2]
+        scale = min(1.0, CLIP_WIDTH / width)
+        size = round(width * scale) // 2 * 2, round(height * scale) // 2 * 2
+        yield frame.time - start.time, np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _encode(frames: Sequence[tuple[float, NDArray[np.uint8]]], quality: int) -> bytes:
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as container:
+        # One thread: what x264 makes of a clip then does not depend on the machine's cores.
+        stream = container.add_stream(
+            "libx264", rate=30, options={"crf": str(quality), "preset": "veryfast", "threads": "1"}
+        )
+        stream.height, stream.width = frames[0][1].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = BASE
+        for time, picture in frames:
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts, frame.time_base = round(time / BASE), BASE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return content.getvalue()

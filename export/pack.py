@@ -1,0 +1,101 @@
+"""A trained run to a bundle on disk: graphs, golden files and card, put together and written at once."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from export.card import card
+from export.convert import FEATURES, HEAD, OPSET, convert
+from export.golden import golden_arrays, golden_clip, slots, trace_keras
+from export.trace import read_ticks
+from stream.bundle import Bundle, BundleSpec, Decision, GoldenSpec, GraphSpec, InputSpec, Temporal, write_bundle
+from stream.contracts import Mode
+from stream.errors import ConfigError
+from train.runs import Run
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def pack(
+    run: Run,
+    out: Path,
+    *,
+    clip: Path | None,
+    name: str | None = None,
+    mode: Mode | None = None,
+    window: int | None = None,
+    text: str | None = None,
+) -> Bundle:
+    """Returns the bundle written to `out`.
+
+    Args:
+        run: what was trained.
+        out: folder; a bundle that is there is replaced.
+        clip: whose first 2 s become the golden clip; None makes a bundle without golden files.
+        name: of the bundle; that of the folder if None.
+        mode: how the past is carried; the run's if None.
+        window: T ticks for mode `window`; the run's if None.
+        text: of the card.
+
+    Raises:
+        ConfigError: a name, mode or window that cannot be, or a clip that does not get small enough.
+        BundleError: the network does not become the graphs that a bundle may hold, or `out` is in use.
+        SourceError: the clip cannot be read.
+    """
+    name = name or out.resolve().name
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"name {name!r}: expected letters, digits, dots, dashes, at most 64; choose one with --name")
+    temporal = _temporal(run, mode, window)
+    graphs = convert(run.network)
+    files = {"features.onnx": graphs.features, "head.onnx": graphs.head}
+    if clip is not None:
+        files |= _golden(run, temporal, clip)
+    seen = run.input
+    spec = BundleSpec(
+        name=name,
+        labels=run.labels,
+        none=run.none,
+        input=InputSpec(
+            height=seen.height, width=seen.width, fit=seen.fit, rate=seen.rate or "native", region=seen.region
+        ),
+        features=GraphSpec(
+            file="features.onnx", input=FEATURES[0], output=FEATURES[1], state=slots(run.network.features_state)
+        ),
+        head=GraphSpec(file="head.onnx", input=HEAD[0], output=HEAD[1], state=slots(run.network.head_state)),
+        temporal=temporal,
+        decision=Decision.model_validate(run.decision),
+        golden=None if clip is None else GoldenSpec(),
+        provenance={**run.provenance, "export": {"opset": OPSET, "tf2onnx": version("tf2onnx")}},
+    )
+    files["CARD.md"] = card(spec, text).encode()
+    return write_bundle(out, spec, files)
+
+
+def _temporal(run: Run, mode: Mode | None, window: int | None) -> Temporal:
+    """The run's, with what the caller changes.
+
+    Raises:
+        ConfigError: a window without a length, or over features that keep state.
+    """
+    trained = run.temporal
+    mode = mode or trained["mode"]
+    window = (window or trained["window"]) if mode == "window" else None
+    if mode == "window" and window is None:
+        raise ConfigError("mode window: expected its length in ticks, got none; give --window T")
+    if mode == "window" and run.network.features_state:
+        raise ConfigError("mode window: this network's features keep state, expected carry; use --mode carry")
+    return Temporal(mode=mode, window=window, warmup=trained["warmup"], max_gap=run.input.max_gap)
+
+
+def _golden(run: Run, temporal: Temporal, clip: Path) -> dict[str, bytes]:
+    """The golden files. Keras sees the clip as it will lie in the bundle: encoded again, and read by stream."""
+    content = golden_clip(clip, run.input)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        path.write_bytes(content)
+        ticks = read_ticks(path, run.input)
+    golden = trace_keras(run.network, temporal, ticks, run.labels)
+    return {"golden/clip.mp4": content, "golden/golden.npz": golden_arrays(golden)}

@@ -1,0 +1,113 @@
+"""What export, verify and compare print: tables for people, the same facts as JSON. No work is done here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from stream.bundle import Bundle
+
+if TYPE_CHECKING:
+    from export.compare import Cost
+    from export.verify import Check, Report
+
+MEBIBYTE = 2**20
+
+
+def bundle_facts(bundle: Bundle) -> dict[str, Any]:
+    """Sizes, nodes, parameters and states of a bundle, for JSON."""
+    files = [path for path in bundle.folder.rglob("*") if path.is_file()]
+    return {
+        "model": bundle.model,
+        "labels": bundle.labels,
+        "mode": bundle.spec.temporal.mode,
+        "window": bundle.spec.temporal.window,
+        "bytes": sum(path.stat().st_size for path in files),
+        "graphs": [_graph_facts(bundle, part) for part in ("features", "head")],
+    }
+
+
+def print_bundle(facts: dict[str, Any], console: Console) -> None:
+    """Prints what `bundle_facts` gave."""
+    window = f", window {facts['window']}" if facts["window"] else ""
+    table = Table("graph", "MiB", "nodes", "parameters", "gives", "state", box=None, pad_edge=False)
+    for graph in facts["graphs"]:
+        states = ", ".join(f"{name} {tuple(shape)}" for name, shape in graph["states"].items()) or "none"
+        size = f"{graph['bytes'] / MEBIBYTE:.2f}"
+        table.add_row(
+            graph["file"], size, str(graph["nodes"]), f"{graph['parameters']:,}", f"{graph['width']} numbers", states
+        )
+    console.print(table)
+    console.print(
+        f"{facts['model']}: {facts['bytes'] / MEBIBYTE:.2f} MiB, {len(facts['labels'])} labels, {facts['mode']}{window}"
+    )
+
+
+def report_facts(report: Report) -> dict[str, Any]:
+    """A report for JSON, which has no infinity: shapes that differ have no closeness."""
+    checks = [
+        {
+            **asdict(check),
+            "closeness": check.closeness if math.isfinite(check.closeness) else None,
+            "passed": check.passed,
+        }
+        for check in report.checks
+    ]
+    return {**asdict(report), "checks": checks, "passed": report.passed}
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Prints each quantity's closeness on both paths, and the first tick that differs."""
+    table = Table("", "at most", "onnx", "engine", "", box=None, pad_edge=False)
+    for name in dict.fromkeys(check.name for check in report.checks):
+        checks = {check.path: check for check in report.checks if check.name == name}
+        failed = [check for check in checks.values() if not check.passed]
+        verdict = (
+            "[green]ok" if not failed else f"[red]differs from tick {min(check.first or 0 for check in failed)} on"
+        )
+        limit = next(iter(checks.values())).limit
+        paths = [_closeness(checks.get("onnx")), _closeness(checks.get("engine"))]
+        table.add_row(name, f"{limit:g}" if limit else "equal", *paths, verdict)
+    console.print(f"{report.model} against {report.reference}, {report.ticks} ticks of {report.clip}")
+    console.print(table)
+
+
+def print_costs(costs: Sequence[Cost], threads: int, console: Console) -> None:
+    """Prints what a label costs each way."""
+    table = Table(
+        "one label, by the last 20 frames", "ms", "times ours", "promised", "closeness", box=None, pad_edge=False
+    )
+    for cost in costs:
+        wanted = "" if cost.wanted is None else f"{cost.wanted:g}"
+        table.add_row(cost.name, f"{cost.ms:.2f}", f"{cost.ratio:.0f}", wanted, f"{cost.closeness:.1e}")
+    console.print(table)
+    console.print(f"fp32, {threads} threads each, median, in turns")
+
+
+def _graph_facts(bundle: Bundle, part: str) -> dict[str, Any]:
+    import onnx  # of the train extra, which `verify` does without
+
+    spec = getattr(bundle.spec, part)
+    content = bundle.read(spec.file)
+    graph = onnx.load_from_string(content).graph
+    return {
+        "file": spec.file,
+        "bytes": len(content),
+        "nodes": len(graph.node),
+        "parameters": sum(math.prod(tensor.dims) for tensor in graph.initializer),
+        "width": graph.output[0].type.tensor_type.shape.dim[1].dim_value,
+        "states": {state.input: state.shape for state in spec.state},
+    }
+
+
+def _closeness(check: Check | None) -> str:
+    if check is None:
+        return ""
+    if check.limit == 0 and check.passed:
+        return "equal"
+    return f"{check.closeness:.1e}"

@@ -1,0 +1,256 @@
+"""Proof that a bundle computes what Keras computed: two other paths, held against it tick by tick. Nothing is printed.
+
+    reference    Keras on the run's weights, or the golden arrays that Keras computed when the bundle was made
+    onnx         the two graphs, one tick after the other (export.golden.trace)
+    engine       the clip through the live line: reader thread, sampler, geometry, engine, recognizer
+
+Times, frame indices, pictures and label order must be equal; numbers must be close:
+max|a - b| / max(1, max|a|) <= 1e-4, a being the reference. Only a run needs TensorFlow, so only then is it imported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.trace import read_ticks, trace
+from stream.bundle import Bundle, Golden
+from stream.contracts import FeatureExtractor, Head, Prediction, State, Tick
+from stream.decision import scores_of
+from stream.engine import Engine
+from stream.errors import BundleError
+from stream.inference import OnnxFeatures, OnnxHead
+from stream.recognizer import Recognizer
+from stream.sources import FileSource
+
+if TYPE_CHECKING:
+    from train.runs import Run
+
+LIMIT = 1e-4
+
+Path_ = Literal["onnx", "engine"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One quantity of one path, against the reference.
+
+    Attributes:
+        path: which path.
+        name: features, logits, a state's input name, scores, images, times, indices or labels.
+        closeness: max|a - b| / max(1, max|a|); infinite where shapes differ.
+        limit: the most that is allowed; 0 where values must be equal.
+        first: the first tick that is over the limit, from 0; None where none is.
+    """
+
+    path: Path_
+    name: str
+    closeness: float
+    limit: float
+    first: int | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the quantity is as the reference has it."""
+        return self.closeness <= self.limit
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a bundle was held against, and how near it came.
+
+    Attributes:
+        model: the bundle's name and digest.
+        reference: `Keras`, `golden arrays` or `ONNX step by step`.
+        clip: the name of the clip's file.
+        ticks: how many of it.
+        checks: of both paths.
+    """
+
+    model: str
+    reference: str
+    clip: str
+    ticks: int
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def require(self) -> None:
+        """Raises BundleError, naming the worst of what differs, unless every check passed."""
+        failed = [check for check in self.checks if not check.passed]
+        if not failed:
+            return
+        worst = max(failed, key=lambda check: check.closeness)
+        raise BundleError(
+            f"{self.model} differs from {self.reference} in {len(failed)} of {len(self.checks)} checks: "
+            f"{worst.name} ({worst.path}) from tick {worst.first} on, closeness {worst.closeness:.1e}, "
+            f"expected at most {worst.limit:g}; export the run again"
+        )
+
+
+def verify(bundle: Bundle, *, run: Run | None = None, video: Path | None = None, device: str = "cpu") -> Report:
+    """Returns how near the bundle's graphs and the live engine come to Keras.
+
+    Args:
+        bundle: what is to be proven.
+        run: the trained run that it was exported from: Keras then computes the reference anew.
+        video: a clip to use in place of the golden one. Without a run the graphs themselves, step by step, are then
+            the reference for the engine.
+        device: where the graphs run.
+
+    Raises:
+        BundleError: the bundle has no golden files where they are needed, or they are damaged.
+        SourceError: the clip cannot be read.
+        DeviceError: the graphs cannot run on the device.
+    """
+    clip = video or _golden_clip(bundle)
+    features, head = OnnxFeatures(bundle, device), OnnxHead(bundle, device)
+    ticks = read_ticks(clip, bundle.input)
+
+    reference: Golden | None = None
+    name = "ONNX step by step"
+    if run is not None:
+        if run.input != bundle.input:
+            raise BundleError(f"{bundle.folder}: expected the input of the run, {run.input}, got {bundle.input}")
+        from export.golden import trace_keras
+
+        name = "Keras"
+        reference = trace_keras(run.network, bundle.spec.temporal, ticks, run.labels)
+    elif video is None:
+        name = "golden arrays"
+        reference = bundle.golden()
+        ticks = _golden_ticks(reference, ticks)
+
+    states = bundle.spec.features.state, bundle.spec.head.state
+    steps = trace(features, head, states, bundle.spec.temporal, ticks, bundle.labels)
+    live, predictions = trace_engine(bundle, features, head, clip)
+    checks = [] if reference is None else list(_compare("onnx", reference, steps))
+    wanted = reference or steps
+    checks += _compare("engine", wanted, live)
+    scores = scores_of(wanted.logits, bundle.spec.decision.temperature)
+    got = np.stack([prediction.scores for prediction in predictions])
+    checks.append(check("engine", "scores", scores, got, LIMIT))
+    return Report(bundle.model, name, clip.name, len(wanted.times), tuple(checks))
+
+
+def trace_engine(bundle: Bundle, features: FeatureExtractor, head: Head, clip: Path) -> tuple[Golden, list[Prediction]]:
+    """What the live engine computes on a file, listened to at the two graphs, and what it told.
+
+    Raises:
+        SourceError: the clip cannot be read.
+    """
+    recorder = Recorder(features, head)
+    predictions: list[Prediction] = []
+    Engine(
+        Recognizer(bundle, recorder, recorder, batch_size=1),
+        [FileSource(clip, bundle.input)],
+        on_prediction=lambda prediction, _: predictions.append(prediction),
+    ).run()
+    rows = recorder.rows[-len(predictions) :]  # the engine's warm-up came before them
+    carried = bundle.spec.temporal.mode == "carry"
+    golden = Golden(
+        times=np.array([prediction.time for prediction in predictions]),
+        indices=np.array([prediction.index for prediction in predictions]),
+        images=np.stack([row.image for row in rows]),
+        features=np.stack([row.features for row in rows]),
+        states={name: np.stack([row.states[name] for row in rows]) for name in rows[0].states} if carried else {},
+        logits=np.stack([row.logits for row in rows]),
+        labels=bundle.labels,
+    )
+    return golden, predictions
+
+
+def check(path: Path_, name: str, wanted: NDArray[Any], got: NDArray[Any], limit: float) -> Check:
+    """How near `got` (T, ...) comes to `wanted` (T, ...), and the first tick where it does not."""
+    if wanted.shape[1:] != got.shape[1:]:
+        return Check(path, name, math.inf, limit, 0)
+    shared = min(len(wanted), len(got))
+    # Equal is asked of times and indices: no scale there, one tick off must not drown in large numbers.
+    scale = max(1.0, float(np.abs(wanted).max())) if limit else 1.0
+    apart = np.abs(wanted[:shared].astype(np.float64) - got[:shared]).reshape(shared, -1).max(axis=1) / scale
+    apart = np.where(np.isnan(apart), math.inf, apart)
+    over = np.flatnonzero(apart > limit)
+    first = int(over[0]) if len(over) else None
+    closeness = float(apart.max())
+    if len(wanted) != len(got):
+        return Check(path, name, math.inf, limit, shared if first is None else first)
+    return Check(path, name, closeness, limit, first)
+
+
+@dataclass
+class Row:
+    """What the graphs took and gave at one tick."""
+
+    image: NDArray[np.uint8]
+    features: NDArray[np.float32]
+    states: dict[str, NDArray[Any]]
+    logits: NDArray[np.float32]
+
+
+class Recorder:
+    """Both graphs, with what goes through them kept: the first row of every run."""
+
+    def __init__(self, features: FeatureExtractor, head: Head) -> None:
+        """Listens to `features` and `head`."""
+        self._features, self._head = features, head
+        self.rows: list[Row] = []
+
+    def extract(self, images: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
+        """As in `FeatureExtractor`; begins a tick."""
+        features, after = self._features.extract(images, state)
+        kept = {name: value[0].copy() for name, value in after.items()}
+        self.rows.append(Row(images[0].copy(), features[0].copy(), kept, np.zeros(0, np.float32)))
+        return features, after
+
+    def step(self, features: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+        """As in `Head`; the last step of a tick is what counts."""
+        logits, after = self._head.step(features, state)
+        row = self.rows[-1]
+        row.logits = logits[0].copy()
+        row.states |= {name: value[0].copy() for name, value in after.items()}
+        return logits, after
+
+
+def _compare(path: Path_, wanted: Golden, got: Golden) -> Iterator[Check]:
+    """Every quantity that both have."""
+    same = wanted.labels == got.labels
+    yield Check(path, "labels", 0.0 if same else math.inf, 0.0, None if same else 0)
+    if path == "engine":  # the graphs were fed with the reference's own pictures
+        yield check(path, "times", wanted.times, got.times, 0.0)
+        yield check(path, "indices", wanted.indices, got.indices, 0.0)
+        if wanted.images is not None and got.images is not None:
+            yield check(path, "images", wanted.images, got.images, 0.0)
+    yield check(path, "features", wanted.features, got.features, LIMIT)
+    for name in sorted(wanted.states.keys() | got.states.keys()):
+        nothing = np.zeros((0, 0))
+        yield check(path, name, wanted.states.get(name, nothing), got.states.get(name, nothing), LIMIT)
+    yield check(path, "logits", wanted.logits, got.logits, LIMIT)
+
+
+def _golden_clip(bundle: Bundle) -> Path:
+    if bundle.spec.golden is None:
+        raise BundleError(
+            f"{bundle.folder}: expected golden files, found none; give --run and --video, or export it again"
+        )
+    bundle.read(bundle.spec.golden.clip)  # its hash
+    return bundle.folder / bundle.spec.golden.clip
+
+
+def _golden_ticks(golden: Golden, read: list[Tick]) -> list[Tick]:
+    """The ticks that Keras saw; those `read` from the clip where the bundle keeps no pictures."""
+    if golden.images is None:
+        return read
+    first = read[0]
+    return [
+        replace(first, index=int(index), time=float(time), image=image, dt=0.0)
+        for index, time, image in zip(golden.indices, golden.times, golden.images, strict=True)
+    ]

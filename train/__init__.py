@@ -1,0 +1,1 @@
+"""Training: from class folders of clips to a run folder, and what a run or a bundle reaches on data."""
