@@ -27,8 +27,6 @@ from tests.media import encode
 from train.models import ModelSettings, StateTensor, step, unroll, zeros
 from train.runs import Run
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 CLOSE = 1e-4
 
 

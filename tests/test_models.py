@@ -83,6 +83,23 @@ def test_what_the_first_picture_differs_from_is_nothing(moving: Network) -> None
     assert [tuple(state.shape[1:]) for state in seen] == [state.shape for state in moving.features_state]
 
 
+def test_a_stack_is_this_picture_and_the_two_before_it() -> None:
+    """The stack is what a plain network without motion sees when the three pictures are its three colours."""
+    settings = {"backbone": "compact", "units": 8, "embedding": 8}
+    stacked = build(ModelSettings(**settings, motion="stack"), SEEN, 3)
+    plain = build(ModelSettings(**settings), SEEN, 3)
+    plain.features.set_weights(stacked.features.get_weights())
+    grey = np.repeat(frames(4)[..., :1], 3, axis=-1)
+
+    states = zeros(stacked.features_state, 1)
+    for t in range(4):
+        earlier = [grey[max(0, t - ago), ..., 0] for ago in range(3)]
+        expected, _ = step(plain.features, tf.constant(np.stack(earlier, axis=-1)[None]), [])
+        got, states = step(stacked.features, tf.constant(grey[t : t + 1]), states)
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert [tuple(state.shape[1:]) for state in states] == [state.shape for state in stacked.features_state]
+
+
 def test_compact_keeps_where_things_are(moving: Network) -> None:
     left, right = np.zeros((2, 1, SEEN.height, SEEN.width, 3), np.uint8)
     left[:, 16:32, 8:16] = 255

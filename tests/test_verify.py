@@ -32,8 +32,6 @@ from tests.process import ROOT
 from train.models import ModelSettings, step
 from train.runs import Run
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
 
 def changed(bundle: Bundle, out: Path, *, files: dict[str, bytes] | None = None, **spec: Any) -> Bundle:
     """The bundle with other files or another spec, and hashes that fit them: a fault that only numbers can show."""

@@ -1,0 +1,170 @@
+"""The commands `train` and `evaluate`: what they print, what they leave, and one line for every bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from export.pack import pack
+from stream.contracts import Input
+from stream.errors import StreamError
+from tests.media import encode_h264
+from train.commands import evaluate, train
+from train.models import ModelSettings, build
+from train.runs import Run, save_run
+from train.settings import InputSettings, Recipe
+
+# Keras 3.15 saves weights through numpy 1's way of reading a TensorFlow variable; numpy 2 works, and says so.
+LABELS = ("none", "down", "right")
+RECIPE = """
+name = "quick"
+input = {height = 48, width = 64}
+model = {backbone = "compact", units = 8, embedding = 8}
+data = {validation = 0}
+decision = {streams = 1, seconds = 4.0}
+stages = [{kind = "head", epochs = 1, batch = 4, window = 6, variants = 0}]
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose network knows nothing: enough to measure how it is measured."""
+    model = ModelSettings(backbone="compact", motion="difference", units=8, embedding=8)
+    network = build(model, Input(height=48, width=64), len(LABELS))
+    rng = np.random.default_rng(0)
+    for weight in network.head.trainable_variables:
+        weight.assign(rng.normal(0, 0.7, weight.shape))
+    rules = {label: {"enter": 0.4, "exit": 0.3, "min": 0.0} for label in LABELS[1:]}
+    run = Run(
+        network=network,
+        labels=LABELS,
+        none="none",
+        input=Input(height=48, width=64),
+        temporal={"mode": "carry", "window": None, "warmup": 2, "max_gap": 2.0},
+        decision={"temperature": 0.7, "smoothing": 0.2, "labels": rules},
+        provenance={"seed": 5},
+        folder=tmp_path_factory.mktemp("runs") / "untrained",
+    )
+    stage = {"kind": "head", "epochs": 1}
+    save_run(
+        run,
+        Recipe.model_validate(
+            {"name": "none", "input": InputSettings(height=48, width=64), "model": model, "stages": [stage]}
+        ),
+    )
+    return run
+
+
+def invoke(command: Any, arguments: Sequence[object]) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def measured(*arguments: object) -> dict[str, Any]:
+    result = invoke(evaluate, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_train_leaves_a_run_and_says_what_it_reached(class_folders: Path, cache: Path, tmp_path: Path) -> None:
+    recipe, out = tmp_path / "quick.toml", tmp_path / "run"
+    recipe.write_text(RECIPE)
+    options = ["--out", out, "--recipe", recipe, "--cache", cache, "--fold", 1, "--folds", 4, "--set", "seed=9"]
+    result = invoke(train, [class_folders, *options])
+    assert result.exit_code == 0, result.output
+    assert "actionstream export" in result.stdout
+    assert "held-out fold" in (out / "metrics.json").read_text()
+    described = json.loads((out / "run.json").read_text())
+    assert described["provenance"]["seed"] == 9
+    assert described["provenance"]["data"]["recordings"] == {"training": 9, "validation": 0, "held_out": 3}
+    again = measured(out, class_folders, "--cache", cache, "--fold", 1, "--folds", 4, "--streams", 1, "--seconds", 4)
+    assert again["clips"] == json.loads((out / "metrics.json").read_text())["clips"]
+
+
+def test_a_run_and_its_bundle_measure_the_same(
+    untrained: Run, class_folders: Path, cache: Path, tmp_path: Path
+) -> None:
+    bundle = pack(untrained, tmp_path / "bundle", clip=None).folder
+    options = [class_folders, "--cache", cache, "--streams", 2, "--seconds", 5]
+    for more in ([], ["--reset-each-tick"]):
+        ours, theirs = (measured(model, *options, *more) for model in (untrained.folder, bundle))
+        for name in ("clips", "placed", "streams"):
+            assert theirs[name] == ours[name]
+        assert ours["clips"]["clips"] == 12
+        assert np.sum(ours["clips"]["confusion"]) == 12
+        assert np.array(ours["clips"]["actions_confusion"])[:, 0].sum() == 0
+        assert ours["streams"]["streams"] == 2
+
+
+def test_one_video_in_which_nothing_happens_counts_false_events(
+    untrained: Run, class_folders: Path, cache: Path
+) -> None:
+    clip = sorted((class_folders / "none").iterdir())[0]
+    found = measured(untrained.folder, clip, "--cache", cache)
+    assert set(found) == {"model", "data", "recordings", "reset_each_tick", "streams"}
+    assert found["streams"]["actions"] == 0
+    assert found["streams"]["found"] == 1.0
+
+
+def test_annotated_streams_are_measured(untrained: Run, cache: Path, tmp_path: Path) -> None:
+    pictures = [np.full((48, 64, 3), 40 + t, np.uint8) for t in range(60)]
+    encode_h264(pictures, tmp_path / "s.mp4", fps=20)
+    happening = [{"label": "down", "segment": [1.0, 2.0]}]
+    database = {"s": {"file": "s.mp4", "duration": 3.0, "annotations": happening}}
+    (tmp_path / "annotations.json").write_text(json.dumps({"database": database}))
+    found = measured(untrained.folder, tmp_path, "--cache", cache)["streams"]
+    assert found["actions"] == 1
+    # 30 ticks, less those within 0.6 s of the two boundaries.
+    assert found["ticks"] == 30 - 2 * 6
+    table = invoke(evaluate, [untrained.folder, tmp_path, "--cache", cache])
+    assert table.exit_code == 0
+    assert "false events a minute" in table.stdout
+
+
+def test_bad_input_gets_one_line(untrained: Run, class_folders: Path, cache: Path, tmp_path: Path) -> None:
+    def line(command: Any, *arguments: object) -> str:
+        result = invoke(command, [*arguments, "--cache", cache])
+        assert isinstance(result.exception, StreamError), result.output
+        assert "\n" not in str(result.exception)
+        return str(result.exception)
+
+    out = ["--out", tmp_path / "out", "--set", "model.weights=null"]
+    (tmp_path / "clips/a").mkdir(parents=True)
+    (tmp_path / "clips/b").mkdir()
+    assert "no folder" in line(train, tmp_path / "absent", *out)
+    assert "holds no video" in line(train, tmp_path / "clips", *out)
+    for name in ("a/g1.mp4", "a/g2.mp4", "b/g1.mp4"):
+        (tmp_path / "clips" / name).write_text("no video")
+    assert "'b' has one clip" in line(train, tmp_path / "clips", *out)
+    (tmp_path / "clips/b/g2.mp4").write_text("no video")
+    recipe = tmp_path / "quick.toml"
+    recipe.write_text(RECIPE)
+    assert "g1.mp4 is no video" in line(train, tmp_path / "clips", *out, "--recipe", recipe)
+    assert "no recipe" in line(train, class_folders, *out, "--recipe", "absent")
+    assert "neither a run" in line(evaluate, tmp_path, class_folders)
+    assert "labels that untrained was not trained for (a, b)" in line(evaluate, untrained.folder, tmp_path / "clips")
+
+
+def test_usage_errors_exit_with_2(class_folders: Path, tmp_path: Path) -> None:
+    assert invoke(train, [class_folders]).exit_code == 2
+    assert invoke(train, [class_folders, "--out", tmp_path / "x", "--set", "seed"]).exit_code == 2
+    assert invoke(evaluate, [tmp_path]).exit_code == 2
+
+
+def test_help_needs_no_tensorflow() -> None:
+    program = "import sys, train.commands; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    root = Path(__file__).resolve().parent.parent
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False, timeout=60).returncode == 0

@@ -1,0 +1,165 @@
+"""What is computed once and kept on disk: the sampled pictures of each recording, and their backbone features.
+
+Pictures come through stream's own sources, sampling and geometry. An entry's key is a sha256 over all that it depends
+on, so a changed file, setting, weight or line of geometry code is another entry, never a stale one. Entries are folders
+of .npy files, written aside and renamed, and read through memory maps. No augmentation and no networks here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import stream.geometry
+import stream.sampling
+from stream.contracts import Fit, Input
+from stream.errors import ConfigError, SourceError
+from stream.sources import open_source
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def default_folder() -> Path:
+    """Where entries are kept: $ACTIONSTREAM_CACHE, or actionstream in the user's cache folder."""
+    given = os.environ.get("ACTIONSTREAM_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "actionstream"
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """A recording's ticks.
+
+    Attributes:
+        times: (T,) float64, media seconds after the first frame, rising.
+        images: (T, h, w, 3) uint8 RGB, read-only and memory-mapped.
+        key: hex digest of all that they depend on.
+    """
+
+    times: NDArray[np.float64]
+    images: NDArray[np.uint8]
+    key: str
+
+
+class ArrayCache:
+    """Named arrays on disk by the digest of what they were made from."""
+
+    def __init__(self, folder: Path) -> None:
+        """Makes a cache in `folder`, which need not exist yet."""
+        self.folder = folder
+
+    def get(self, depends: Mapping[str, Any], make: Callable[[], Arrays]) -> tuple[Arrays, str]:
+        """The arrays that `make()` gives, read-only, and their key; made only where they are not there yet.
+
+        Args:
+            depends: all that the arrays depend on, as JSON values.
+            make: computes them.
+        """
+        key = digest(depends)
+        entry = self.folder / key[:2] / key
+        if not entry.is_dir():
+            self._write(entry, make())
+        return {path.stem: np.load(path, mmap_mode="r") for path in entry.glob("*.npy")}, key
+
+    def _write(self, entry: Path, arrays: Arrays) -> None:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix="partial-", dir=entry.parent))
+        try:
+            for name, array in arrays.items():
+                np.save(aside / f"{name}.npy", array)
+            if not entry.is_dir():  # another process may have been faster
+                aside.rename(entry)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def plain_pictures(cache: ArrayCache, path: Path, input: Input) -> Pictures:
+    """The ticks of `path` exactly as a live camera would give them.
+
+    Raises:
+        ConfigError: the file is no video, or has no frame.
+    """
+    return _pictures(cache, path, input, {"kind": "plain", **asdict(input)}, lambda size: input)
+
+
+def detailed_pictures(cache: ArrayCache, path: Path, input: Input, *, detail: float, oversample: float) -> Pictures:
+    """Ticks for augmentation: finer than the network's, more often, and in the picture's own shape, without a border.
+
+    Args:
+        cache: where they are kept.
+        path: the video.
+        input: what the network sees.
+        detail: their size relative to what the network would see of the whole picture.
+        oversample: their rate relative to the network's.
+
+    Raises:
+        ConfigError: the file is no video, or has no frame.
+    """
+    rate = None if input.rate is None else input.rate * oversample
+    wanted = replace(input, rate=rate)
+    depends = {"kind": "detailed", "detail": detail, **asdict(wanted)}
+    return _pictures(cache, path, input, depends, lambda size: unbordered(wanted, size, detail))
+
+
+def unbordered(input: Input, size: tuple[int, int], detail: float) -> Input:
+    """An input that shows all that `input` may see of a picture of `size` (height, width), in its own shape."""
+    height, width = float(size[0]), float(size[1])
+    if input.region is not None:
+        x0, y0, x1, y1 = input.region
+        height, width = height * (y1 - y0), width * (x1 - x0)
+    bound = max if input.fit == "center" else min
+    scale = detail * bound(input.height / height, input.width / width)
+    fit: Fit = "region" if input.region is not None else "squash"
+    return replace(input, height=max(8, round(height * scale)), width=max(8, round(width * scale)), fit=fit)
+
+
+def digest(value: Any) -> str:
+    """Hex sha256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _pictures(
+    cache: ArrayCache,
+    path: Path,
+    input: Input,
+    depends: dict[str, Any],
+    wanted: Callable[[tuple[int, int]], Input],
+) -> Pictures:
+    status = path.stat()
+    file = [str(path.resolve()), status.st_size, status.st_mtime_ns]
+    arrays, key = cache.get({**depends, "file": file, "code": _code()}, lambda: _decode(path, input, wanted))
+    return Pictures(np.asarray(arrays["times"]), arrays["images"], key)
+
+
+def _decode(path: Path, input: Input, wanted: Callable[[tuple[int, int]], Input]) -> Arrays:
+    """The ticks of a file; the size of its first picture decides, by `wanted`, at which size and rate."""
+    try:
+        with closing(open_source(str(path), input)) as source:
+            frames = source.frames()
+            first = next(frames, None)
+            if first is None:
+                raise ConfigError(f"{path} holds no frame: expected a video; remove the file or replace it")
+            sampled = stream.sampling.ticks(chain([first], frames), wanted(first.picture.size))
+            times, images = zip(*((tick.time, tick.image) for tick in sampled), strict=True)
+    except SourceError as error:
+        raise ConfigError(f"{path} is no video that can be read ({error}): remove the file or replace it") from error
+    return {"times": np.asarray(times, np.float64) - times[0], "images": np.stack(images)}
+
+
+@cache
+def _code() -> str:
+    """Digest of the code that decides which pictures are seen, and how."""
+    return digest([inspect.getsource(stream.geometry), inspect.getsource(stream.sampling)])

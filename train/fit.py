@@ -1,0 +1,224 @@
+"""Training from a folder of clips to a run folder: the order of things, and nothing else.
+
+Read, divide, decode; the recipe's stages; thresholds; measures; pictures. A run that was killed goes on from its last
+epoch when it is trained again into the same folder.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from stream.errors import ConfigError
+from stream.schema import Decision
+from train.cache import ArrayCache, detailed_pictures, digest, plain_pictures
+from train.checkpoint import CHECKPOINT, Reached, load_checkpoint
+from train.datasets import Dataset, read_dataset
+from train.evaluate import evaluate_clips, evaluate_streams, placed_clips, plain_clips
+from train.forward import CachedFeatures, Forward
+from train.judges import KerasJudge
+from train.models import build
+from train.report import draw_confusion, draw_learning_curves, history_csv, progress_bar
+from train.runs import RECIPE, RUN, Run, replace_text, save_run
+from train.settings import Recipe, write_recipe
+from train.splits import Split, split
+from train.stages import BEST, Task, run_stage
+from train.streams import Stream, annotated_streams, joined_streams
+from train.thresholds import Scored, fit_decision, trials
+from train.views import PlainViews
+
+PACKAGES = ("tensorflow", "keras", "numpy", "av", "opencv-python")
+
+
+def train(
+    data: Path,
+    recipe: Recipe,
+    out: Path,
+    *,
+    cache: ArrayCache,
+    console: Console,
+    fold: int | None = None,
+    folds: int = 5,
+    command: str = "",
+) -> Run:
+    """The finished run in `out`, trained on the recordings in `data`.
+
+    Args:
+        data: class folders of clips, or untrimmed streams with annotations.json.
+        recipe: every setting.
+        out: the run folder; one with an unfinished run of the same task is gone on with.
+        cache: for pictures and features.
+        console: for progress.
+        fold: 0-based fold to hold out and to measure on, or None.
+        folds: number of folds.
+        command: as it was typed, for the run's provenance.
+
+    Raises:
+        ConfigError: bad data or settings, a finished run or something else in `out`.
+    """
+    dataset = read_dataset(data, none=recipe.data.none, group=recipe.data.group)
+    divided = split(dataset, validation=recipe.data.validation, seed=recipe.seed, fold=fold, folds=folds)
+    described = _describe(dataset, divided, fold, folds) | {"group": recipe.data.group}
+    checkpoint = _open_folder(out, digest([recipe.model_dump(mode="json"), described]))
+
+    keras.utils.set_random_seed(recipe.seed)
+    network = build(recipe.model, recipe.input.contract(), len(dataset.labels))
+    plain = PlainViews(dataset, cache, recipe.input.contract())
+    task = Task(recipe, plain, divided, network, Forward(network), out, console)
+    _decode(task)
+    write_recipe(recipe, out / RECIPE)
+    _describe_network(task)
+
+    reached, state = checkpoint
+    for number in range(reached.stage, len(recipe.stages)):
+        reached = run_stage(task, number, reached, state)
+        state = None
+    _write_history(reached, out)
+
+    decision = _decide(task)
+    run = Run(
+        network=network,
+        labels=dataset.labels,
+        none=dataset.none,
+        input=recipe.input.contract(),
+        temporal={**recipe.temporal.model_dump(), "max_gap": recipe.input.max_gap},
+        decision=decision.model_dump(mode="json"),
+        provenance={
+            "recipe": recipe.name,
+            "data": described,
+            "seed": recipe.seed,
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+            "command": command,
+            "metrics": {},
+        },
+        folder=out,
+    )
+    run.provenance["metrics"] = _measure(task, run)
+    save_run(run, recipe)
+    (out / CHECKPOINT).unlink(missing_ok=True)
+    for number in range(len(recipe.stages)):
+        (out / BEST.format(number)).unlink(missing_ok=True)
+    return run
+
+
+def _streams(task: Task, members: tuple[int, ...], seed: int) -> list[Stream]:
+    """Streams of `members` to judge: themselves where they are streams, else streams joined from them."""
+    if task.dataset.untrimmed:
+        return annotated_streams(task.plain, members)
+    wanted = task.recipe.decision
+    return joined_streams(task.plain, members, count=wanted.streams, seconds=wanted.seconds, seed=seed)
+
+
+def _open_folder(out: Path, task: str) -> tuple[Reached, dict[str, Any] | None]:
+    """How far the run in `out` has come; a new folder has come nowhere yet."""
+    if (out / RUN).is_file():
+        raise ConfigError(f"{out} holds a finished run: choose another --out, or remove the folder to train it again")
+    if out.is_dir() and any(out.iterdir()) and not (out / RECIPE).is_file():
+        raise ConfigError(f"{out} is not empty and holds no run: expected a new folder; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    return load_checkpoint(out, task) or (Reached(task), None)
+
+
+def _decode(task: Task) -> None:
+    """Reads every recording once, so that a file that is no video is named before any training."""
+    input, data = task.recipe.input.contract(), task.recipe.data
+    with progress_bar(task.console) as bar:
+        for recording in bar.track(task.dataset.recordings, description="pictures"):
+            plain_pictures(task.plain.cache, recording.path, input)
+            detailed_pictures(task.plain.cache, recording.path, input, detail=data.detail, oversample=data.oversample)
+
+
+def _decide(task: Task) -> Decision:
+    """Thresholds, fitted on validation recordings, or on training ones where there are no others."""
+    members = task.split.validation or task.split.training
+    streams = _streams(task, members, task.recipe.seed)
+    temporal, cached = task.recipe.temporal, CachedFeatures(task.forward, task.plain.cache)
+    with progress_bar(task.console) as bar:
+        features = [cached.of(stream) for stream in bar.track(streams, description="streams")]
+        logits = task.forward.logits(features, window=temporal.window if temporal.mode == "window" else None)
+        shown = bar.add_task("thresholds", total=trials(task.dataset.labels))
+        return fit_decision(
+            [Scored(stream, each) for stream, each in zip(streams, logits, strict=True)],
+            task.dataset.labels,
+            task.dataset.none,
+            task.recipe.decision,
+            warmup=temporal.warmup,
+            advance=lambda: bar.advance(shown),
+        )
+
+
+def _measure(task: Task, run: Run) -> dict[str, Any]:
+    """What the run reaches on recordings that did not train it, written and drawn; nothing where there are none."""
+    members = task.split.held_out or task.split.validation
+    on = "held-out fold" if task.split.held_out else "validation"
+    measured: dict[str, Any] = {"on": on, "recordings": len(members)}
+    if members:
+        judge, seed = KerasJudge(run, task.forward, task.plain.cache), task.recipe.seed
+        with progress_bar(task.console) as bar:
+            shown = bar.add_task("measuring", total=None)
+
+            def advance() -> None:
+                bar.advance(shown)
+
+            if not task.dataset.untrimmed:
+                clips = plain_clips(task.plain, members)
+                placed = placed_clips(task.plain, members, seed)
+                measured["clips"] = evaluate_clips(judge, clips, reset=False, advance=advance)
+                measured["placed"] = evaluate_clips(judge, placed, reset=False, advance=advance)
+            streams = _streams(task, members, seed + 1)
+            measured["streams"] = evaluate_streams(judge, streams, reset=False, advance=advance)
+        matrix = measured["clips" if "clips" in measured else "streams"]["confusion"]
+        what = "clips at their last tick" if "clips" in measured else "decided ticks of streams"
+        title = f"{on}: {what}"
+        draw_confusion(matrix, run.labels, title, task.folder / "confusion-matrix.png")
+    replace_text(task.folder / "metrics.json", json.dumps(measured, indent=2))
+    return _brief(measured)
+
+
+def _brief(measured: dict[str, Any]) -> dict[str, Any]:
+    """The measures without matrices, for a bundle's provenance."""
+    brief = {}
+    for name, value in measured.items():
+        numbers = value.items() if isinstance(value, dict) else ()
+        brief[name] = {key: each for key, each in numbers if isinstance(each, int | float)} or value
+    return brief
+
+
+def _describe(dataset: Dataset, divided: Split, fold: int | None, folds: int) -> dict[str, Any]:
+    """The data, without the folder's place on this machine: what a checkpoint must be for, and a bundle came from."""
+    files = [
+        [recording.path.relative_to(dataset.root).as_posix(), recording.path.stat().st_size]
+        for recording in dataset.recordings
+    ]
+    parts = vars(divided).items()
+    groups = {name: sorted({dataset.recordings[i].group for i in members}) for name, members in parts if members}
+    return {
+        "folder": dataset.root.name,
+        "digest": digest([files, [[vars(segment) for segment in each.segments] for each in dataset.recordings]]),
+        "recordings": {name: len(members) for name, members in parts},
+        "labels": list(dataset.labels),
+        "fold": None if fold is None else f"{fold} of {folds}",
+        "groups": groups if sum(map(len, groups.values())) <= 200 else {},
+    }
+
+
+def _describe_network(task: Task) -> None:
+    text = io.StringIO()
+    for model in (task.network.features, task.network.head):
+        model.summary(line_length=110, print_fn=lambda line, **_: text.write(f"{line}\n"))
+    replace_text(task.folder / "summary.txt", text.getvalue())
+    both = {name: json.loads(getattr(task.network, name).to_json()) for name in ("features", "head")}
+    replace_text(task.folder / "architecture.json", json.dumps(both, indent=1))
+
+
+def _write_history(reached: Reached, out: Path) -> None:
+    replace_text(out / "history.json", json.dumps(reached.history, indent=1))
+    replace_text(out / "history.csv", history_csv(reached.history))
+    draw_learning_curves(reached.history, out / "learning-curves.png")

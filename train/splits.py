@@ -1,0 +1,126 @@
+"""Which recordings train, which validate and which are held out: whole groups only, labels spread evenly.
+
+Two frames of one clip, or two clips of one person on one day, are nearly the same picture: a split that separates them
+measures memory, not recognition. Pure functions on a Dataset; the seed decides everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.errors import ConfigError
+from train.datasets import Dataset
+
+TRIALS = 100
+"""Random orders that are tried; the most even division of them is taken."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of recordings, in order; a group is in exactly one of the three.
+
+    Attributes:
+        training: what weights and thresholds are fitted on.
+        validation: what chooses the best epoch; empty where the schedule is fixed.
+        held_out: a fold that nothing was fitted on; empty without folds.
+    """
+
+    training: tuple[int, ...]
+    validation: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+
+def split(dataset: Dataset, *, validation: float, seed: int, fold: int | None = None, folds: int = 5) -> Split:
+    """Training, validation and, with `fold`, held-out recordings.
+
+    Args:
+        dataset: what to divide.
+        validation: share of the groups that remain after the held-out fold; 0 for none.
+        seed: decides the division.
+        fold: 0-based number of the fold to hold out, or None.
+        folds: number of folds.
+
+    Raises:
+        ConfigError: a class that cannot be divided, or a fold that is not there.
+    """
+    everything = tuple(range(len(dataset.recordings)))
+    if fold is not None and not (folds >= 2 and 0 <= fold < folds):
+        raise ConfigError(f"no fold {fold} of {folds}: expected a fold from 0 to {folds - 1}, of at least 2")
+    if fold is None and validation == 0:
+        return Split(everything, (), ())
+    _check_divisible(dataset)
+    held_out: tuple[int, ...] = ()
+    if fold is not None:
+        held_out = divide(dataset, everything, folds, seed)[fold]
+    rest = tuple(sorted(set(everything) - set(held_out)))
+    kept = divide(dataset, rest, max(2, round(1 / validation)), seed)[0] if validation else ()
+    return Split(tuple(sorted(set(rest) - set(kept))), kept, held_out)
+
+
+def divide(dataset: Dataset, members: tuple[int, ...], parts: int, seed: int) -> list[tuple[int, ...]]:
+    """`members` in `parts` lists of whole groups, each with as even a share of every label as can be found.
+
+    Raises:
+        ConfigError: fewer groups than parts.
+    """
+    names = sorted({dataset.recordings[i].group for i in members})
+    if len(names) < parts:
+        raise ConfigError(
+            f"{dataset.root} has {len(names)} groups, too few for {parts} parts: groups are never divided; add "
+            "recordings of other sequences or people, lower --folds, or set [data] validation = 0"
+        )
+    counts = np.zeros((len(names), len(dataset.labels)))
+    for i in members:
+        counts[names.index(dataset.recordings[i].group)] += dataset.counts(dataset.recordings[i])
+    # Groups without a label are spread as evenly as the label itself: each part shall hold both kinds.
+    balanced = np.hstack([counts, counts == 0])
+    shares = balanced / np.maximum(balanced.sum(0), 1)
+    rng = np.random.default_rng([seed, parts])
+    candidates = [_assign(shares, parts, rng) for _ in range(TRIALS)]
+    best = min(candidates, key=lambda assigned: _unevenness(shares, assigned, parts))
+    part_of = dict(zip(names, best.tolist(), strict=True))
+    return [tuple(i for i in members if part_of[dataset.recordings[i].group] == part) for part in range(parts)]
+
+
+def _assign(shares: NDArray[np.float64], parts: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Part numbers (G,): the groups in a random order, each to the part that it leaves most even."""
+    sums = np.zeros((parts, shares.shape[1]))
+    assigned = np.zeros(len(shares), np.int64)
+    left = len(shares)
+    for group in rng.permutation(len(shares)):
+        empty = np.flatnonzero(sums.sum(1) == 0)
+        # The last groups go where nothing is yet: no part may stay empty.
+        choices = empty if len(empty) >= left else np.arange(parts)
+        # Of all parts' squares only the chosen one's changes: (s + g)^2 - s^2 = 2 s g + g^2.
+        part = choices[np.argmin((sums[choices] * shares[group]).sum(1))]
+        sums[part] += shares[group]
+        assigned[group] = part
+        left -= 1
+    return assigned
+
+
+def _unevenness(shares: NDArray[np.float64], assigned: NDArray[np.int64], parts: int) -> float:
+    sums = np.stack([shares[assigned == part].sum(0) for part in range(parts)])
+    return float(((sums - 1 / parts) ** 2).sum())
+
+
+def _check_divisible(dataset: Dataset) -> None:
+    """Raises ConfigError where a class has one clip, or one group."""
+    if dataset.untrimmed:
+        return
+    for label in dataset.labels:
+        clips = [recording for recording in dataset.recordings if recording.label == label]
+        groups = {recording.group for recording in clips}
+        if len(clips) == 1:
+            raise ConfigError(
+                f"class {label!r} has one clip ({clips[0].path.name}): it cannot be both trained on and validated; "
+                "expected at least two of different groups, so add a clip, or set [data] validation = 0"
+            )
+        if len(groups) == 1:
+            raise ConfigError(
+                f"class {label!r} has {len(clips)} clips of one group ({groups.pop()}): groups are never divided; "
+                "add a clip of another sequence or person, correct [data] group, or set [data] validation = 0"
+            )

@@ -1,0 +1,212 @@
+"""A stage of training from its first epoch to its last: rows drawn, stepped on, validated, checkpointed.
+
+A batch depends on the seed, the stage, the epoch and its number alone, so a run that was killed draws the same ones
+when it goes on. What a step does is train.stepper; what follows the last stage is train.fit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from train.cache import Pictures
+from train.checkpoint import Reached, save_checkpoint
+from train.datasets import Dataset
+from train.forward import CachedFeatures, Forward
+from train.models import Network
+from train.report import progress_bar
+from train.rows import Piece, Row, RowDrawer, Views
+from train.runs import load_weights, save_weights
+from train.settings import Recipe, StageSettings
+from train.splits import Split
+from train.stepper import Batch, Stepper, schedule
+from train.views import FeatureViews, FrameViews, PlainViews
+
+BEST = "best-{}.weights.h5"
+"""Of each stage by its number, until the run is whole."""
+HISTORY_TICKS = 2
+"""Ticks before each spread one that are loaded with it, for features that keep state."""
+VALIDATION_DRAWS = 3
+"""Rows drawn from each validation recording."""
+AHEAD = 4
+"""Batches made while the network steps on another."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What every stage of a run shares."""
+
+    recipe: Recipe
+    plain: PlainViews
+    split: Split
+    network: Network
+    forward: Forward
+    folder: Path
+    console: Console
+
+    @property
+    def dataset(self) -> Dataset:
+        """What the views show."""
+        return self.plain.dataset
+
+
+def run_stage(task: Task, number: int, reached: Reached, state: dict[str, NDArray[Any]] | None) -> Reached:
+    """Trains stage `number` to its end, and leaves its best weights (its last, without validation) in the network.
+
+    Args:
+        task: what is trained, on what.
+        number: of the stage in the recipe.
+        reached: how far it had come.
+        state: the stepper's, from the checkpoint, or None at the stage's start.
+
+    Returns:
+        The progress with which the next stage begins.
+    """
+    stage = task.recipe.stages[number]
+    stepper = Stepper(task.network, stage, classes=len(task.dataset.labels), seed=task.recipe.seed * 100 + number)
+    if state is not None:
+        stepper.restore(state)  # before the rows: their features are those of the restored backbone
+    rows = _Rows(task, number)
+    validation = _Validation(task, stage, stepper) if task.split.validation else None
+    best = task.folder / BEST.format(number)
+
+    with progress_bar(task.console) as bar:
+        total, name = rows.steps * stage.epochs, f"stage {number + 1}: {stage.kind}"
+        shown = bar.add_task(name, total=total, completed=rows.steps * reached.epoch)
+        for epoch in range(reached.epoch, stage.epochs):
+            began, results = time.monotonic(), []
+            for step, batch in enumerate(rows.batches(epoch), start=epoch * rows.steps):
+                results.append(stepper.step(batch, schedule(step, total, stage.warmup)))
+                bar.advance(shown)
+            loss, accuracy = np.mean(results, axis=0).tolist()
+            row = {"stage": number, "kind": stage.kind, "epoch": epoch + 1, "loss": loss, "accuracy": accuracy}
+            if validation is not None:
+                row |= validation.measure()
+                if reached.best is None or row["validation_loss"] < reached.best:
+                    reached = replace(reached, best=row["validation_loss"])
+                    save_weights(task.network, best)
+            row["seconds"] = round(time.monotonic() - began, 2)
+            reached = replace(reached, epoch=epoch + 1, history=[*reached.history, row])
+            save_checkpoint(task.folder, reached, stepper.state())
+            bar.update(shown, description=f"{name}, loss {row.get('validation_loss', loss):.3f}")
+    if validation is not None:
+        load_weights(task.network, best)
+    return Reached(reached.task, number + 1, 0, None, reached.history)
+
+
+def _views(task: Task, stage: StageSettings) -> tuple[Views, Callable[[Piece], NDArray[Any]]]:
+    """Where the stage's rows come from, and what shows a piece of one."""
+    frames = FrameViews(task.plain, task.recipe)
+    if stage.kind == "finetune":
+        history = HISTORY_TICKS if stage.spread and task.network.features_state else 0
+        return frames, (lambda piece: _with_history(frames, piece, history)) if stage.spread else frames.load
+    features = FeatureViews(
+        frames, task.recipe, variants=stage.variants, features=CachedFeatures(task.forward, task.plain.cache)
+    )
+    with progress_bar(task.console) as bar:
+        for recording in bar.track(task.split.training, description="features"):
+            features.prepare(recording)
+    return features, features.load
+
+
+def _with_history(frames: FrameViews, piece: Piece, history: int) -> NDArray[np.uint8]:
+    """Each tick of a spread piece after the ticks just before it, (n, M, H, W, 3)."""
+    positions = piece.positions[:, None] - np.arange(history, -1, -1)
+    images = frames.load(replace(piece, positions=positions.clip(0).ravel()))
+    return images.reshape(*positions.shape, *images.shape[1:])
+
+
+def _drawer(task: Task, stage: StageSettings, members: tuple[int, ...], views: Views) -> RowDrawer:
+    recipe = task.recipe
+    return RowDrawer(task.dataset, members, views, stage, rate=recipe.input.rate, keep=recipe.augment.keep)
+
+
+def _rng(task: Task, *place: int) -> np.random.Generator:
+    return np.random.default_rng([task.recipe.seed, *place])
+
+
+def _shown(row: Row, show: Callable[[Piece], NDArray[Any]], length: int) -> NDArray[Any]:
+    """A row's pieces one after the other, the last tick repeated up to `length`."""
+    joined = np.concatenate([show(piece) for piece in row.pieces])
+    return np.concatenate([joined, np.repeat(joined[-1:], length - len(joined), axis=0)])
+
+
+def _made_ahead(make: Callable[[int], Batch], count: int) -> Iterator[Batch]:
+    """`make(0)` to `make(count - 1)`, made by a thread while the caller works on earlier ones."""
+    waiting: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        for step in range(count):
+            waiting.append(pool.submit(make, step))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+class _Rows:
+    """The rows that a stage steps on, in batches."""
+
+    def __init__(self, task: Task, number: int) -> None:
+        self._task, self._number, self._stage = task, number, task.recipe.stages[number]
+        views, self._show = _views(task, self._stage)
+        self._drawer = _drawer(task, self._stage, task.split.training, views)
+        self.steps = -(-len(self._drawer.order(_rng(task, number, 0))) // self._stage.batch)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """All batches of an epoch, made a few ahead of the one that is asked for."""
+        order = self._drawer.order(_rng(self._task, self._number, epoch))
+        return _made_ahead(
+            lambda step: self._batch(order, step, _rng(self._task, self._number, epoch, step)), self.steps
+        )
+
+    def _batch(self, order: list[int], step: int, rng: np.random.Generator) -> Batch:
+        """Batch `step` of an epoch; the last one is filled up from the epoch's first recordings."""
+        size = self._stage.batch
+        rows = [self._drawer.draw(order[i % len(order)], rng) for i in range(step * size, (step + 1) * size)]
+        return Batch(
+            shown=np.stack([_shown(row, self._show, self._stage.window) for row in rows]),
+            targets=np.stack([row.targets for row in rows]),
+            weights=np.stack([row.weights for row in rows]),
+            partners=rng.permutation(size).astype(np.int32),
+            carried=(rng.random(size) < self._stage.carried).astype(np.float32),
+        )
+
+
+class _Validation:
+    """The same rows of the validation recordings, as they are, judged after every epoch."""
+
+    def __init__(self, task: Task, stage: StageSettings, stepper: Stepper) -> None:
+        self._task, self._stepper, self._window = task, stepper, stage.window
+        # A backbone that is not trained sees them once for all.
+        self._cached = CachedFeatures(task.forward, task.plain.cache) if stage.kind == "head" else None
+        self._features: dict[int, NDArray[np.float32]] = {}
+        drawer = _drawer(task, stage, task.split.validation, task.plain)
+        rng = _rng(task, len(task.recipe.stages))
+        self._rows = [
+            drawer.draw(recording, rng) for recording in task.split.validation for _ in range(VALIDATION_DRAWS)
+        ]
+
+    def measure(self) -> dict[str, float]:
+        """Validation loss and accuracy of the network as it is now."""
+        self._features = {i: self._see(self._task.plain.plain(i)) for i in self._task.split.validation}
+        shown = np.stack([_shown(row, self._show, self._window) for row in self._rows])
+        targets, weights = (np.stack([getattr(row, name) for row in self._rows]) for name in ("targets", "weights"))
+        loss, accuracy = self._stepper.judge(shown, targets, weights)
+        return {"validation_loss": float(loss), "validation_accuracy": float(accuracy)}
+
+    def _see(self, pictures: Pictures) -> NDArray[np.float32]:
+        if self._cached is None:
+            return self._task.forward.features(pictures.images)
+        return self._cached.of(pictures)
+
+    def _show(self, piece: Piece) -> NDArray[np.float32]:
+        return self._features[piece.view.recording][piece.positions.round().astype(np.int64)]

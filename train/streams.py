@@ -1,0 +1,105 @@
+"""Untrimmed streams to measure and to fit thresholds on: annotated ones, or clips joined one after the other.
+
+A joined stream shows actions by turns with nothing, each clip whole and as it is, cut where the next begins. It is what
+can be had from clips; real streams have no cuts. No networks, no metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.contracts import Tick
+from train.cache import digest
+from train.datasets import Segment
+from train.views import PlainViews
+
+NATIVE_RATE = 25.0
+"""Of a network that sees every frame: only the gap between two joined clips depends on it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Ticks in a row, and what truly happens in them.
+
+    Attributes:
+        name: of the camera that it plays.
+        times: (T,) float64 media seconds, from 0.
+        images: (T, H, W, 3) uint8 RGB.
+        targets: (T,) int32 label numbers.
+        segments: everything that happens.
+        key: digest of all that the images depend on.
+    """
+
+    name: str
+    times: NDArray[np.float64]
+    images: NDArray[np.uint8]
+    targets: NDArray[np.int32]
+    segments: tuple[Segment, ...]
+    key: str
+
+    @property
+    def minutes(self) -> float:
+        """Length in minutes."""
+        return float(self.times[-1] - self.times[0]) / 60
+
+    def ticks(self) -> list[Tick]:
+        """The same as a source would give them."""
+        steps = np.diff(self.times, prepend=self.times[:1])
+        return [
+            Tick(self.name, i, 0, float(time), 0.0, image, float(dt))
+            for i, (time, image, dt) in enumerate(zip(self.times, self.images, steps, strict=True))
+        ]
+
+
+def annotated_streams(views: PlainViews, members: tuple[int, ...]) -> list[Stream]:
+    """The recordings of an untrimmed dataset."""
+    dataset = views.dataset
+    streams = []
+    for i in members:
+        recording, pictures = dataset.recordings[i], views.plain(i)
+        targets = dataset.targets(recording, pictures.times)
+        streams.append(
+            Stream(recording.path.stem, pictures.times, pictures.images, targets, recording.segments, pictures.key)
+        )
+    return streams
+
+
+def joined_streams(
+    views: PlainViews, members: tuple[int, ...], *, count: int, seconds: float, seed: int
+) -> list[Stream]:
+    """`count` streams of about `seconds`, joined from the clips of `members`; the seed decides their order."""
+    return [_join(views, members, seconds, np.random.default_rng([seed, n]), n) for n in range(count)]
+
+
+def _join(views: PlainViews, members: tuple[int, ...], seconds: float, rng: np.random.Generator, number: int) -> Stream:
+    dataset = views.dataset
+    nothing = [i for i in members if dataset.recordings[i].label == dataset.none]
+    actions = sorted(set(members) - set(nothing))
+    images, times, targets, segments, keys = [], [], [], [], []
+    decks: dict[bool, list[int]] = {True: [], False: []}
+    begin, turn = 0.0, 0
+    while begin < seconds:
+        action = bool(actions) and (turn % 2 == 1 or not nothing)
+        if not decks[action]:
+            decks[action] = rng.permutation(actions if action else nothing).tolist()
+        i = decks[action].pop()
+        pictures, label = views.plain(i), dataset.recordings[i].label
+        after = begin + pictures.times[-1] + 1 / (views.input.rate or NATIVE_RATE)
+        images.append(pictures.images)
+        keys.append(pictures.key)
+        times.append(begin + pictures.times)
+        targets.append(dataset.targets(dataset.recordings[i], pictures.times))
+        if label is not None and action:
+            segments.append(Segment(label, begin, after))
+        begin, turn = after, turn + 1
+    return Stream(
+        name=f"stream_{number:04d}",
+        times=np.concatenate(times),
+        images=np.concatenate(images),
+        targets=np.concatenate(targets),
+        segments=tuple(segments),
+        key=digest(keys),
+    )

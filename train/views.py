@@ -1,0 +1,134 @@
+"""How recordings are seen in training: as augmented frames, or as backbone features that were computed before.
+
+Both give the ticks that a `Piece` asks for. Frames are augmented as they are loaded; features come in a fixed number of
+augmented copies a recording, each computed once and cached under the digest of the weights that made it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.contracts import Input
+from stream.sampling import TOLERANCE
+from train.augment import apply_look, draw_look
+from train.cache import ArrayCache, Pictures, detailed_pictures, digest, plain_pictures
+from train.datasets import Dataset
+from train.forward import CachedFeatures
+from train.rows import Piece, View
+from train.settings import Recipe
+
+
+class PlainViews:
+    """Recordings as a live camera would show them: the network's pictures (n, H, W, 3) uint8."""
+
+    def __init__(self, dataset: Dataset, cache: ArrayCache, input: Input) -> None:
+        """Makes views that decode on first use.
+
+        Args:
+            dataset: the recordings.
+            cache: where their pictures are kept.
+            input: what the network sees.
+        """
+        self.dataset, self.cache, self.input = dataset, cache, input
+
+    def choose(self, recording: int, rng: np.random.Generator) -> View:
+        """The only view there is."""
+        return View(recording, None, 1.0, len(self.plain(recording).times))
+
+    def load(self, piece: Piece) -> NDArray[np.uint8]:
+        """The pictures at the piece's positions, (n, H, W, 3)."""
+        return self.plain(piece.view.recording).images[piece.positions.round().astype(np.int64)]
+
+    def plain(self, recording: int) -> Pictures:
+        """All ticks of the recording."""
+        return plain_pictures(self.cache, self.dataset.recordings[recording].path, self.input)
+
+
+class FrameViews:
+    """Recordings as the network's pictures (n, H, W, 3) uint8, each time at another speed and with another look."""
+
+    def __init__(self, plain: PlainViews, recipe: Recipe) -> None:
+        """Makes views that decode on first use.
+
+        Args:
+            plain: the same recordings as they are.
+            recipe: how fine and how often pictures are kept, and how they are changed.
+        """
+        self.plain = plain
+        self._recipe = recipe
+        self._rate = recipe.input.rate
+
+    def choose(self, recording: int, rng: np.random.Generator) -> View:
+        """A random look and speed."""
+        variant, speed = int(rng.integers(2**31)), float(rng.uniform(*self._recipe.augment.speed))
+        duration = self.detailed(recording).times[-1]
+        return View(recording, variant, speed, int((duration + TOLERANCE) * self._rate / speed) + 1)
+
+    def load(self, piece: Piece) -> NDArray[np.uint8]:
+        """The pictures at the piece's positions, all with one look; (n, H, W, 3)."""
+        pictures = self.detailed(piece.view.recording)
+        # The sampler's rule: the first frame that is not before the tick.
+        times = piece.positions * piece.view.speed / self._rate
+        indices = np.searchsorted(pictures.times, times - TOLERANCE).clip(0, len(pictures.times) - 1)
+        distinct, place = np.unique(indices, return_inverse=True)
+        look = draw_look(self._recipe.augment, np.random.default_rng(piece.view.variant))
+        return apply_look(look, pictures.images[distinct], self.plain.input)[place]
+
+    def detailed(self, recording: int) -> Pictures:
+        """All pictures of the recording, finer and more often than the network's."""
+        data, path = self._recipe.data, self.plain.dataset.recordings[recording].path
+        return detailed_pictures(
+            self.plain.cache, path, self.plain.input, detail=data.detail, oversample=data.oversample
+        )
+
+
+class FeatureViews:
+    """Recordings as features (n, D) float32, in some augmented copies and the plain one."""
+
+    def __init__(self, frames: FrameViews, recipe: Recipe, *, variants: int, features: CachedFeatures) -> None:
+        """Makes views that compute, or find in the cache, on first use.
+
+        Args:
+            frames: gives the pictures, augmented.
+            recipe: its seed and augmentation decide the copies.
+            variants: number of augmented copies.
+            features: gives features of pictures.
+        """
+        self._frames, self._recipe = frames, recipe
+        self._variants, self._cached = variants, features
+        self._views: dict[tuple[int, int | None], View] = {}
+        self._features: dict[View, NDArray[np.float32]] = {}
+
+    def choose(self, recording: int, rng: np.random.Generator) -> View:
+        """One of the copies."""
+        copy = int(rng.integers(self._variants + 1))
+        return self._copy(recording, copy - 1 if copy else None)
+
+    def load(self, piece: Piece) -> NDArray[np.float32]:
+        """The features at the piece's positions, (n, D); the piece's view is one that `choose` gave."""
+        return self._features[piece.view][piece.positions.round().astype(np.int64)]
+
+    def prepare(self, recording: int) -> None:
+        """Computes every copy of the recording that is not in the cache yet."""
+        for copy in (None, *range(self._variants)):
+            self._copy(recording, copy)
+
+    def _copy(self, recording: int, copy: int | None) -> View:
+        if (recording, copy) not in self._views:
+            view, features = self._compute(recording, copy)
+            self._views[recording, copy] = view
+            self._features[view] = features
+        return self._views[recording, copy]
+
+    def _compute(self, recording: int, copy: int | None) -> tuple[View, NDArray[np.float32]]:
+        views: PlainViews | FrameViews = self._frames.plain if copy is None else self._frames
+        view = views.choose(recording, np.random.default_rng([self._recipe.seed, recording, copy or 0]))
+        if copy is None:
+            made_from = self._frames.plain.plain(recording).key
+        else:
+            made_from = digest([self._frames.detailed(recording).key, asdict(view), self._recipe.augment.model_dump()])
+        everything = Piece(view, np.arange(view.count, dtype=np.float64))
+        return view, self._cached.get(made_from, lambda: views.load(everything))
