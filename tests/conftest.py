@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.process import x_server
+
 if TYPE_CHECKING:
     from stream.bundle import Bundle
     from stream.recognizer import Recognizer
@@ -76,14 +78,8 @@ def screen() -> Iterator[str]:
     """The DISPLAY of an X server that shows its screen to nobody."""
     if shutil.which("Xvfb") is None:
         pytest.skip("windows are tested in Xvfb, which is not installed")
-    read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"]
-    with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as server:
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            name = f":{pipe.readline().strip()}"
+    with x_server() as name:
         yield name
-        server.terminate()
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +90,7 @@ def webcam_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("the webcam that stands in for a real one needs Linux and gcc")
     library = tmp_path_factory.mktemp("shim") / "v4l2_shim.so"
     source = ROOT / "tests" / "peers" / "v4l2_shim.c"
-    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     return library
 
 

@@ -85,9 +85,9 @@ def test_what_the_first_picture_differs_from_is_nothing(moving: Network) -> None
 
 def test_a_stack_is_this_picture_and_the_two_before_it() -> None:
     """The stack is what a plain network without motion sees when the three pictures are its three colours."""
-    settings = {"backbone": "compact", "units": 8, "embedding": 8}
-    stacked = build(ModelSettings(**settings, motion="stack"), SEEN, 3)
-    plain = build(ModelSettings(**settings), SEEN, 3)
+    settings = ModelSettings(backbone="compact", units=8, embedding=8)
+    stacked = build(settings.model_copy(update={"motion": "stack"}), SEEN, 3)
+    plain = build(settings, SEEN, 3)
     plain.features.set_weights(stacked.features.get_weights())
     grey = np.repeat(frames(4)[..., :1], 3, axis=-1)
 

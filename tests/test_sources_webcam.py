@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,17 +44,6 @@ print(json.dumps([dataclasses.asdict(webcam) for webcam in list_webcams()]))
 """
 
 
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled shim."""
-    compiler = shutil.which("gcc")
-    if not sys.platform.startswith("linux") or compiler is None:
-        pytest.skip("the webcam that stands in for a real one needs Linux and gcc")
-    library = tmp_path_factory.mktemp("shim") / "v4l2_shim.so"
-    subprocess.run([compiler, "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, SHIM, "-ldl"], check=True)
-    return library
-
-
 def run(program: str, shim: Path, **environment: str) -> Any:
     """What `program` prints as JSON in a process that has the shim's webcam."""
     variables = os.environ | {"LD_PRELOAD": str(shim), "PYTHONPATH": str(ROOT)} | environment
@@ -66,14 +54,14 @@ def run(program: str, shim: Path, **environment: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_it_is_listed_with_sizes_and_rates(shim: Path) -> None:
-    (found,) = run(LIST, shim)
+def test_it_is_listed_with_sizes_and_rates(webcam_shim: Path) -> None:
+    (found,) = run(LIST, webcam_shim)
     webcam = Webcam(**found | {"modes": tuple(Mode(**mode) for mode in found["modes"])})
     assert webcam == Webcam(0, "/dev/video0", "Shim Camera", (Mode(320, 240, 30.0, "YUYV"),))
 
 
-def test_its_frames_carry_the_drivers_time(shim: Path) -> None:
-    frames, lost, camera = run(FILM.replace("STOP", "12"), shim)
+def test_its_frames_carry_the_drivers_time(webcam_shim: Path) -> None:
+    frames, lost, camera = run(FILM.replace("STOP", "12"), webcam_shim)
     assert (len(frames), lost, camera) == (12, None, "webcam-0")
     for count, (index, session, time, arrived, luma, chroma, *levels) in enumerate(frames):
         assert (index, session, luma, chroma) == (count, 0, [240, 320], [120, 160])
@@ -83,8 +71,8 @@ def test_its_frames_carry_the_drivers_time(shim: Path) -> None:
     assert span >= 10 / 30, "eleven periods of the driver's timer"
 
 
-def test_one_that_is_pulled_out_is_lost(shim: Path) -> None:
-    frames, lost, _ = run(FILM.replace("STOP", "None"), shim, ACTIONSTREAM_SHIM_FRAMES="5")
+def test_one_that_is_pulled_out_is_lost(webcam_shim: Path) -> None:
+    frames, lost, _ = run(FILM.replace("STOP", "None"), webcam_shim, ACTIONSTREAM_SHIM_FRAMES="5")
     assert len(frames) == 5
     assert lost == "/dev/video0: sends no more pictures (No such device); was it pulled out?"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import shutil
 import socket
 import subprocess
@@ -12,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,6 +21,7 @@ from stream.views.palette import colours_of
 from stream.views.window import display_error
 from tests.graphs import LABELS, make_bundle
 from tests.media import encode_h264, moving_pictures
+from tests.process import x_server
 from tests.test_overlay import event, prediction
 
 ROOT = Path(__file__).parent.parent
@@ -34,15 +33,9 @@ on_x11 = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="only X1
 @pytest.fixture
 def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A fresh X server's name, also as DISPLAY."""
-    read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset"]
-    with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as server:
-        os.close(write)
-        with os.fdopen(read) as pipe:
-            name = f":{pipe.readline().strip()}"
+    with x_server() as name:
         monkeypatch.setenv("DISPLAY", name)
         yield name
-        server.terminate()
 
 
 def xdotool(*arguments: str) -> str:
@@ -59,10 +52,17 @@ def window_of(child: subprocess.Popen[str]) -> str:
     return found.splitlines()[-1]
 
 
+GRAB = """
+import sys, av
+with av.open(sys.argv[1], format="x11grab", options={"video_size": "800x600", "framerate": "10"}) as container:
+    sys.stdout.buffer.write(next(container.decode(video=0)).to_ndarray(format="bgr24").tobytes())
+"""
+
+
 def screenshot(display: str) -> NDArray[np.uint8]:
-    with av.open(display, format="x11grab", options={"video_size": "800x600", "framerate": "10"}) as container:
-        picture = next(container.decode(video=0)).to_ndarray(format="bgr24")
-    return picture.astype(np.uint8, copy=False)
+    """The screen, (600, 800, 3) BGR; from a process of its own: PyAV and OpenCV bring two libraries of X."""
+    grabbed = subprocess.run([sys.executable, "-c", GRAB, display], capture_output=True, check=True, timeout=60)
+    return np.frombuffer(grabbed.stdout, np.uint8).reshape(600, 800, 3)
 
 
 def ask_to_close(window: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-# Before PyAV, whose modules come next: both wheels bring a library of one name (libxcb-shm), and with PyAV's copy loaded
-# first, OpenCV's windows hang.
+# Before PyAV, whose modules come next: both wheels bring a library of one name (libxcb-shm), and with PyAV's copy
+# loaded first, OpenCV's windows hang.
 import cv2  # noqa: F401
 
 from stream.contracts import Input, Source
