@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what takes minutes, unless it was asked for."""
+    if os.environ.get("ACTIONSTREAM_SLOW"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: ACTIONSTREAM_SLOW=1 runs it, as .ci/run does"))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real footage beside the checkout; skips where it is absent."""

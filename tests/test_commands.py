@@ -325,7 +325,7 @@ def test_score_counts_ticks_away_from_boundaries(time: float, label: str, outcom
     ("events", "found", "false"),
     [
         ([started("wave", 2.1, 0.5)], 1, 0),
-        ([started("wave", 2.1, 0.5), started("wave", 3.5, 0.2)], 1, 0),  # told twice, found once
+        ([started("wave", 2.1, 0.5), started("wave", 3.5, 0.2)], 1, 1),  # told twice: found once, false once
         ([started("wave", 1.0, 0.5)], 0, 1),  # before it began
         ([started("clap", 7.5, 0.4)], 1, 0),
         ([started("clap", 7.5, 0.6)], 0, 1),  # too late
@@ -338,6 +338,13 @@ def test_score_finds_actions(events: list[Event], found: int, false: int) -> Non
     for event in events:
         score.event(event)
     assert (score.found, score.false, score.actions) == (found, false, 2)
+
+
+def test_score_finds_each_of_two_alike() -> None:
+    score = Score((Action("wave", 1.0, 3.0), Action("wave", 3.5, 5.0)), "none")
+    score.event(started("wave", 1.2, 0.3))
+    score.event(started("wave", 3.6, 0.3))
+    assert (score.found, score.false) == (2, 0)
 
 
 def test_truth_is_read_in_order_of_time(tmp_path: Path) -> None:

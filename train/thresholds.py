@@ -80,8 +80,10 @@ def fit_decision(
             _, told = run_decision(decided, one, warmup)
             counts += count_events(told, one.stream.segments, one.stream.minutes)
         advance()
-        excess = max(0.0, counts.false_per_minute - settings.false_per_minute)
-        return counts.recall - excess - 0.02 * min(counts.false_per_minute, settings.false_per_minute)
+        excess = counts.false_per_minute - settings.false_per_minute
+        if excess > 0:  # worse than any rules that keep the limit
+            return -1 - excess
+        return counts.recall - 0.02 * counts.false_per_minute
 
     rules = _best([dict.fromkeys(events, rule) for rule in _candidates()], worth)
     for label in events:

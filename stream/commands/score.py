@@ -47,7 +47,7 @@ class Score:
     Attributes:
         right, counted: ticks with the true label, of those outside `MARGIN` after each start and end.
         found: actions with a `started` event of their label between their start and `LATE` after their end.
-        false: `started` events that belong to no action.
+        false: `started` events that belong to no action, or to one that was told before.
     """
 
     def __init__(self, truth: tuple[Action, ...], none: str) -> None:
@@ -77,13 +77,16 @@ class Score:
         self.right += prediction.label == true
 
     def event(self, event: Event) -> None:
-        """Counts one event when it starts; an action that is told twice is found once."""
+        """Counts one event when it starts: it finds the first action of its label that was not found before."""
         if event.kind != "started":
             return
         told = event.start + event.delay
-        belongs = [a for a in self._truth if a.label == event.label and a.start <= told <= a.end + LATE]
-        self._found.update(belongs[:1])
-        self.false += not belongs
+        untold = (action for action in self._truth if action not in self._found and action.label == event.label)
+        match = next((action for action in untold if action.start <= told <= action.end + LATE), None)
+        if match is None:
+            self.false += 1
+        else:
+            self._found.add(match)
 
     def close(self) -> None:
         """Nothing to release."""
