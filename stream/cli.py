@@ -18,6 +18,7 @@ from io import StringIO
 
 import click
 
+from stream.address import without_logins
 from stream.commands.options import examples
 from stream.errors import StreamError
 
@@ -143,7 +144,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.UsageError as error:
         shown = StringIO()
         error.show(shown)
-        click.echo(_without_secrets(shown.getvalue()), err=True, nl=False)
+        click.echo(without_logins(shown.getvalue()), err=True, nl=False)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
@@ -152,8 +153,8 @@ def main(args: Sequence[str] | None = None) -> int:
             _silence_stdout()
             return READER_GONE
         if debug:
-            click.echo(_without_secrets("".join(traceback.format_exception(error))), err=True, nl=False)
-        click.echo(f"actionstream: {_without_secrets(_one_line(error))}", err=True)
+            click.echo(without_logins("".join(traceback.format_exception(error))), err=True, nl=False)
+        click.echo(f"actionstream: {without_logins(_one_line(error))}", err=True)
         return 1
 
 
@@ -180,11 +181,6 @@ def _one_line(error: Exception) -> str:
             "run the command again with --debug and report what it prints"
         )
     return " ".join(text.split())
-
-
-def _without_secrets(text: str) -> str:
-    """`text` with user and password taken out of every address, however it came by one."""
-    return re.sub(r"(\w://)\S*@", r"\1", text)
 
 
 def _remedy(error: ImportError) -> str | None:

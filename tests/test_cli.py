@@ -69,6 +69,7 @@ def test_the_choices_are_those_of_the_library() -> None:
         (["watch"], "Missing argument 'SOURCE'"),
         (["watch", "0", "--size", "big"], "expected a size such as 1280x720"),
         (["watch", "0", "--duration", "0"], "--duration"),
+        (["watch", "0", "--save", "-"], "a video cannot go to stdout"),
         (["record", "../wave"], "expected a name that can be a folder"),
     ],
 )
@@ -89,6 +90,32 @@ def test_no_error_shows_a_password(
     shown = capsys.readouterr().err
     assert "ecr" not in shown
     assert "user" not in shown
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "rtsp://admin:s3cret@cam/stream"],
+        ["predict", "rtsp://cam/live/u=admin&p=s3cret"],
+        ["watch", "admin:s3cret@10.0.0.5/stream"],
+        ["watch", "admin:my s3cret@10.0.0.5/stream"],
+        ["watch", "0", "rtsp://cam/user=admin_password=s3cret"],
+        ["watch", "0", "admin:s3cret@cam/stream"],
+        ["watch", "0", "--size", "rtsp://admin:my s3cret@cam"],
+        ["inspect", "rtsp://admin:s3cret@cam/stream"],
+    ],
+    ids=" ".join,
+)
+def test_no_mistaken_address_shows_a_login(
+    debug: list[str], arguments: list[str], tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = [] if arguments[0] == "inspect" else ["--model", str(tiny_bundle)]
+    assert main([*debug, *arguments, *model]) in (1, 2)
+    shown = "".join(capsys.readouterr())
+    assert shown
+    assert "s3cret" not in shown
+    assert "admin" not in shown
 
 
 @pytest.mark.parametrize("arguments", [["--debug", "watch", "nope.mp4"], ["watch", "nope.mp4", "--debug"]])

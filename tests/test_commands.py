@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,6 +125,24 @@ def test_watch_does_not_overwrite_the_clip(
     assert main(["watch", str(clip), "--model", str(tiny_bundle), option, str(clip)]) == 1
     assert "clip.mp4" in capsys.readouterr().err
     assert clip.read_bytes() == h264_clip.read_bytes()
+
+
+def test_watch_does_not_claim_a_video_that_it_did_not_keep(
+    tiny_bundle: Path, h264_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The time is over before the camera has sent its first frame."""
+    video, labels = tmp_path / "video.mp4", tmp_path / "labels.jsonl"
+    with RtspServer({"/stream": h264_clip}, loop=True) as server:
+        server.stall("/stream")
+        files: list[str | Path] = ["--save", video, "--labels", labels, "--no-show"]
+        arguments = ["watch", server.url("/stream"), "--model", tiny_bundle, "--duration", "0.001", *files]
+        late = threading.Timer(0.5, server.resume, ["/stream"])
+        late.start()
+        shown = say(arguments, capsys)
+        late.join()
+    assert not video.exists()
+    assert f"written  {labels}" in shown
+    assert str(video) not in shown
 
 
 def test_watch_follows_a_camera(tiny_bundle: Path, h264_clip: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import wave
 from pathlib import Path
@@ -41,6 +42,21 @@ def test_every_frame_in_order_on_its_own_time(tmp_path: Path, b_frames: int) -> 
     assert [frame.index for frame in frames] == list(range(40))
     assert {(frame.camera, frame.session) for frame in frames} == {("clip", 0)}
     assert all(began <= frame.arrived <= time.monotonic() for frame in frames)
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode_h264(moving_pictures(5), tmp_path / "12:30.mp4")
+    monkeypatch.chdir(tmp_path)
+    source = open_source("12:30.mp4", INPUT)
+    assert len(list(source.frames())) == 5
+    assert source.url == "12:30.mp4"
+
+
+def test_a_name_that_is_no_text_becomes_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    source = FileSource(encode_h264(moving_pictures(5), tmp_path / "clip.mp4").rename(path), INPUT)
+    assert len(list(source.frames())) == 5
+    assert (source.camera, source.url) == ("caf\ufffd", f"{tmp_path}/caf\ufffd.mp4")
 
 
 def test_pictures_outlive_the_file(tmp_path: Path) -> None:

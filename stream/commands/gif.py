@@ -40,7 +40,8 @@ def write_gif(path: Path, pictures: Callable[[], Iterable[TimedPicture]]) -> Non
     height, width = first[1].shape[:2]
     palette = _palette(width, height, pictures())
     try:
-        with av.open(path, "w", format="gif", options={"loop": "0"}) as container:
+        # By its absolute path: FFmpeg would take 12:30.gif for a protocol.
+        with av.open(path.absolute(), "w", format="gif", options={"loop": "0"}) as container:
             stream = container.add_stream("gif")
             stream.width, stream.height, stream.pix_fmt = width, height, "pal8"
             stream.time_base = stream.codec_context.time_base = HUNDREDTH

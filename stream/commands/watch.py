@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 STDOUT = Path("-")
 
 
+def _to_file(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """`path`, which is no pipe: an mp4 is completed by going back to its beginning."""
+    if path == STDOUT:
+        raise click.BadParameter("expected the name of a file: a video cannot go to stdout")
+    return path
+
+
 @click.command(
     epilog=examples(
         "actionstream watch 0",
@@ -30,7 +37,7 @@ STDOUT = Path("-")
 @model_option
 @click.option("--labels", type=click.Path(path_type=Path), help="Write every label as a line of JSON; - is stdout.")
 @click.option("--events", type=click.Path(path_type=Path), help="Write every event as a line of JSON; - is stdout.")
-@click.option("--save", type=click.Path(path_type=Path), help="Write the annotated video, .mp4.")
+@click.option("--save", type=click.Path(path_type=Path), callback=_to_file, help="Write the annotated video, .mp4.")
 @click.option("--show/--no-show", default=None, help="A window. Default: where there is a display, live or --realtime.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this long.")
 @click.option("--realtime/--fast", default=False, help="A file at its own speed, or as fast as it goes (the default).")
@@ -89,7 +96,7 @@ def watch(
     summary, _ = run_engine(engine, terminal, (slot, overlay) if slot else None)
     screen.print()
     screen.print(facts(told(summary)))
-    print_written(screen, outputs)
+    print_written(screen, [path for path in outputs if path.exists()])  # a video without a frame is not kept
 
 
 def _refuse_overlaps(source: str, outputs: list[Path]) -> None:

@@ -37,7 +37,8 @@ class Mp4Writer:
         Raises:
             av.error.FFmpegError: the file or the encoder cannot be opened.
         """
-        self._container = av.open(path, "w", format="mp4", options={"movflags": "+faststart"})
+        # By its absolute path: FFmpeg would take 12:30.mp4 for a protocol.
+        self._container = av.open(path.absolute(), "w", format="mp4", options={"movflags": "+faststart"})
         options = {"preset": "veryfast", "crf": "21", "g": "60"}
         self._stream: VideoStream = self._container.add_stream("libx264", rate=30, options=options)
         self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "yuv420p"

@@ -9,9 +9,9 @@ from typing import Literal
 # loaded first, OpenCV's windows hang.
 import cv2  # noqa: F401
 
+from stream.address import camera_name, safe_url, webcam_index
 from stream.contracts import Input, Source
 from stream.errors import SourceOpenError
-from stream.sources.address import camera_name, safe_url, webcam_index
 from stream.sources.devices import Mode, Webcam, list_webcams
 from stream.sources.file import FileSource
 from stream.sources.rtsp import RtspSource

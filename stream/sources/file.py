@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from stream.address import safe_url, valid_text
 from stream.contracts import Frame, Input, Tick
 from stream.errors import SourceOpenError
 from stream.sampling import ticks
@@ -40,13 +41,20 @@ class FileSource:
     live = False
 
     def __init__(self, path: Path, input: Input, *, camera: str | None = None, loop: bool = False) -> None:
+        self.path, self.url, self.input, self.loop = path, valid_text(str(path)), input, loop
+        self.camera = valid_text(camera or path.stem)
         if path.is_dir():
             count = sum(1 for _ in path.iterdir())
-            raise SourceOpenError(f"{path} is a folder ({count} entries), expected a video file: name one file in it")
+            raise SourceOpenError(f"{self.url} is a folder ({count} entries), expected a video file: name one in it")
+        if not path.exists() and safe_url(self.url) != self.url:
+            raise SourceOpenError(
+                "expected a file, got what looks like a camera's address with a login; `actionstream watch` takes it, "
+                "with rtsp:// in front"
+            )
         if not path.exists():
-            raise SourceOpenError(f"{path}: no such file; check the spelling and the folder you are in ({Path.cwd()})")
-        self.path, self.url, self.input, self.loop = path, str(path), input, loop
-        self.camera = camera or path.stem
+            raise SourceOpenError(
+                f"{self.url}: no such file; check the spelling and the folder you are in ({Path.cwd()})"
+            )
         self.corrupt = 0
         self._index = 0
         self._closed = False
@@ -77,7 +85,7 @@ class FileSource:
     def _once(self, session: int) -> Generator[Frame, None, int]:
         """The file's frames from first to last; what it returns is the session that comes after them."""
         first = self._index
-        with _opened(self.path) as container:
+        with self._opened() as container:
             stream = container.streams.video[0]
             decoder = Decoder(self.camera, stream, session=session, index=first)
             packets = container.demux(stream)
@@ -102,26 +110,27 @@ class FileSource:
             log.warning("%s: cannot be read to its end: %s", self.url, error.strerror)
             return None
 
+    def _opened(self) -> InputContainer:
+        """The file, open, with a video stream.
 
-def _opened(path: Path) -> InputContainer:
-    """The file, open, with a video stream.
-
-    Raises:
-        SourceOpenError: it has none.
-    """
-    if path.stat().st_size == 0:
-        raise SourceOpenError(f"{path} is empty (0 bytes), expected a video file")
-    try:
-        container = av.open(path)
-    except av.FFmpegError as error:
-        raise SourceOpenError(f"{path} is not a video that can be read: {error.strerror}") from None
-    found: set[str] = {stream.type for stream in container.streams}
-    if container.format.name == "tty":  # FFmpeg draws text files as pictures of a terminal
-        found = {"text"}
-    elif any(_is_moving(stream) for stream in container.streams.video[:1]):
-        return container
-    container.close()
-    raise SourceOpenError(f"{path} holds no video, only {', '.join(sorted(found)) or 'nothing'}; name a video file")
+        Raises:
+            SourceOpenError: it has none.
+        """
+        if self.path.stat().st_size == 0:
+            raise SourceOpenError(f"{self.url} is empty (0 bytes), expected a video file")
+        try:
+            container = av.open(self.path.absolute())  # FFmpeg would take 12:30.mp4 for a protocol
+        except av.FFmpegError as error:
+            raise SourceOpenError(f"{self.url} is not a video that can be read: {error.strerror}") from None
+        found: set[str] = {stream.type for stream in container.streams}
+        if container.format.name == "tty":  # FFmpeg draws text files as pictures of a terminal
+            found = {"text"}
+        elif any(_is_moving(stream) for stream in container.streams.video[:1]):
+            return container
+        container.close()
+        raise SourceOpenError(
+            f"{self.url} holds no video, only {', '.join(sorted(found)) or 'nothing'}; name a video file"
+        )
 
 
 def _is_moving(stream: VideoStream) -> bool:

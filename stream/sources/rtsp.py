@@ -14,17 +14,17 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from stream.address import camera_name, safe_url
 from stream.contracts import Frame, Input, Tick
 from stream.errors import SourceError, SourceLost, SourceOpenError
 from stream.sampling import ticks
-from stream.sources.address import camera_name, safe_url
 from stream.sources.decode import Decoder
 
 Transport = Literal["tcp", "udp"]
 
-OPEN_S = 5.0  # FFmpeg cannot be interrupted while it opens: `close` waits for this long at worst
-POLL_S = 0.5  # how often a silent camera lets us look whether we were closed
-STALL_S = 5.0  # silence after which a camera counts as lost
+# FFmpeg cannot be interrupted while it opens or reads: after `close` these are waited for at worst.
+OPEN_S = 5.0
+STALL_S = 4.0  # silence after which a camera counts as lost; one picture must not take longer to arrive
 FIRST_FRAME_S = 30.0  # with a packet but no picture: cameras with long GOPs send a keyframe every 10-20 s
 
 # probesize and analyzeduration: begin with the first packet; the defaults hold 1.1 s back, for good. Not `nobuffer`: it
@@ -57,7 +57,8 @@ class RtspSource:
     def frames(self, session: int = 0) -> Iterator[Frame]:
         """The frames of one connection, from its first keyframe on; session 0 counts frames from 0 again.
 
-        Returns within a second after `close`, or after `OPEN_S` where the camera was just being opened.
+        Returns at the next packet after `close`; where the camera is silent, after up to `STALL_S`, and where it was
+        just being opened, after up to `OPEN_S`.
 
         Raises:
             SourceOpenError: it cannot be reached, refuses, has no video, or sends none that can be decoded.
@@ -86,7 +87,10 @@ class RtspSource:
         return ticks(self.frames(), self.input)
 
     def close(self) -> None:
-        """Asks the iterating thread to stop; it closes the connection itself (FFmpeg crashes otherwise)."""
+        """Asks the iterating thread to stop; it closes the connection itself (FFmpeg crashes otherwise).
+
+        Never blocks, but that thread may be reading from a silent camera for up to `STALL_S` more.
+        """
         self._closed = True
 
     def _open(self) -> InputContainer:
@@ -94,7 +98,7 @@ class RtspSource:
         began = time.monotonic()
         options = OPTIONS | {"rtsp_transport": self.transport}
         try:
-            container = av.open(self._url, options=options, timeout=(OPEN_S, POLL_S))
+            container = av.open(self._url, options=options, timeout=(OPEN_S, STALL_S))
         except av.FFmpegError as error:
             reason = _reason(error, time.monotonic() - began)
         else:
@@ -111,23 +115,21 @@ class RtspSource:
         Raises:
             SourceOpenError, SourceLost: it fell silent, or the connection broke.
         """
-        packets, heard = container.demux(video=0), time.monotonic()
-        failure = None
+        packets, failure = container.demux(video=0), None
         while not self._closed and failure is None:
+            packet, asked = None, time.monotonic()
             try:
                 packet = next(packets, None)
-            except av.error.ExitError:
-                # A time-out loses nothing: the same connection is read on, bit for bit.
-                packets = container.demux(video=0)
-                if time.monotonic() > heard + STALL_S:
-                    failure = f"nothing came for {STALL_S:.0f} s"
             except av.FFmpegError as error:
                 failure = f"the connection broke ({error.strerror})"
-            else:
-                if packet is None:
-                    return
-                heard = time.monotonic()
+            # FFmpeg does not always raise when its time is up: in the middle of a packet it throws away the half that
+            # it has, takes the other half for a new one and goes on with rubbish. So nothing is read after a time-out.
+            if time.monotonic() - asked >= STALL_S:
+                failure = f"nothing came for {STALL_S:.0f} s"
+            elif packet is not None:
                 yield packet
+            elif failure is None:
+                return
         if failure is not None and not self._closed:
             raise self._gone(failure)  # out here, so that it does not chain to FFmpeg's error, which holds the password
 
@@ -140,7 +142,9 @@ class RtspSource:
 def _reason(error: av.FFmpegError, waited: float) -> str:
     """Why a camera could not be opened after `waited` seconds, in words; FFmpeg's own text would name the password."""
     if isinstance(error, av.error.HTTPUnauthorizedError):
-        return "wrong or missing user and password; write rtsp://user:password@host/path, specials percent-encoded"
+        return (
+            "wrong or missing user and password; write both into the address, before the host, specials percent-encoded"
+        )
     if isinstance(error, av.error.HTTPNotFoundError):
         return "the camera answers but knows no such path; its manual names the paths of its streams"
     if isinstance(error, ConnectionRefusedError):
