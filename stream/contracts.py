@@ -188,6 +188,10 @@ class Source(Protocol):
     """Where it reads from, with user and password removed: safe to print."""
     input: Input
 
+    @property
+    def corrupt(self) -> int:
+        """Packets that could not be decoded and were passed over so far."""
+
     def frames(self, session: int = 0) -> Iterator[Frame]:
         """Decoded frames, the first of them in `session`.
 
@@ -222,6 +226,10 @@ class Sink(Protocol):
 @runtime_checkable
 class FrameSink(Sink, Protocol):
     """A sink that also takes one camera's decoded frames, at full size."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames of a live camera that it was handed and had no time for."""
 
     def attach(self, camera: str, live: bool) -> None:
         """Is told of each camera before the first frame.

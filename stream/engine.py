@@ -44,8 +44,10 @@ class Summary:
     Attributes:
         cameras: by name.
         predictions, events: labels told, and events that started.
-        undelivered: results that slow sinks of live cameras never got.
+        undelivered: results that slow sinks of live cameras, or sinks that were left behind, never got.
+        unsaved: frames of live cameras that slow sinks of frames never wrote.
         latency_ms: median, 95th percentile and maximum.
+        paced: False where a file was read as fast as it goes: latency then is mostly waiting in the queue.
         wall_s: how long it ran.
     """
 
@@ -53,7 +55,9 @@ class Summary:
     predictions: int
     events: int
     undelivered: int
+    unsaved: int
     latency_ms: tuple[float, float, float]
+    paced: bool
     wall_s: float
 
 
@@ -78,7 +82,8 @@ class Engine:
 
         Args:
             recognizer: judges ticks; its batch size is the largest step.
-            sources: cameras and files, each of its own name. While all are files nothing is ever dropped.
+            sources: cameras and files, each of its own name. Of files nothing is ever dropped: everything waits for a
+                sink that is behind on their results, and live cameras beside them drop ticks meanwhile.
             sinks: told everything, each in a thread of its own; a tick's events before its prediction. The engine
                 closes them.
             realtime: paces files by their own times.
@@ -116,13 +121,15 @@ class Engine:
             )
             for source in sources
         ]
-        live = any(source.live for source in sources)
-        self._sinks = [SinkThread(sink, wait=not live, given_up=self._is_late_for_sinks) for sink in sinks]
+        self._live = {source.camera for source in sources if source.live}
+        self._paced = realtime or len(self._live) == len(names)
+        self._sinks = [SinkThread(sink, given_up=self._is_late_for_sinks) for sink in sinks]
         self._open = deque(self._readers)  # cameras not ended yet, the next in turn first
         self._stopped_at: float | None = None
         self._started_at = 0.0
         self._latency = LatencyHistogram()
         self._events = 0
+        self._faults_before = recognizer.faults.copy()
 
     def run(self) -> Summary:
         """Runs until every source has ended, `duration` is over or `stop` was called; what became of it.
@@ -131,24 +138,32 @@ class Engine:
             SourceError: every source failed; the first one's reason. A live camera has failed while it never gave a
                 frame, a file when it cannot be read on.
             SinkError: a sink cannot be written to, or cannot take these cameras.
-            Exception: whatever else the recogniser, a sink, a callback or the only source raised.
+            Exception: whatever else the recogniser, a sink, a callback or the only source raised. Sinks that still
+                work have been told the ends of open events.
         """
         try:
-            self._start()
-            self._loop()
-            self._end_events()
-        except BaseException:
-            self.stop()  # a fault must not wait for a stuck camera either
-            raise
+            self._run()
         finally:
             self._shut_down()
         self._raise_faults()
+        self._raise_if_every_camera_failed()
         return self._summary()
 
     def stop(self) -> None:
         """Ends the run soon; from any thread, or a signal handler: it takes no lock."""
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()
+
+    def _run(self) -> None:
+        """All but the shutdown of threads."""
+        try:
+            self._start()
+            self._loop()
+        except BaseException:
+            self.stop()  # a fault must not wait for a stuck camera either
+            raise
+        finally:
+            self._end_events()
 
     # startup
 
@@ -172,6 +187,7 @@ class Engine:
             batch = self._next_batch()
             if batch:
                 self._step(batch)
+            self._raise_faults()
             self._end_exhausted_cameras()
             if self._is_live_over():
                 for reader in self._readers:
@@ -197,30 +213,38 @@ class Engine:
         return batch
 
     def _step(self, batch: list[Tick]) -> None:
-        """Judges a batch and hands the results on."""
-        for tick, (prediction, events) in zip(batch, self._recognizer.advance(batch), strict=True):
+        """Judges a batch and tells the results: every sink all of them, then the caller, who may raise."""
+        results: list[tuple[Prediction, tuple[Event, ...]]] = []
+        for tick, (judged, events) in zip(batch, self._recognizer.advance(batch), strict=True):
             latency_ms = (time.monotonic() - tick.arrived) * 1000
             self._latency.add(latency_ms)
-            self._hand_on(events, replace(prediction, latency_ms=latency_ms))
+            prediction = replace(judged, latency_ms=latency_ms)
+            self._tell_sinks(tick.camera, events, prediction)
+            results.append((prediction, events))
+        if self._on_prediction is not None:
+            for prediction, events in results:
+                self._on_prediction(prediction, events)
         if self._progress is not None:
             for reader in self._readers:
                 self._progress(reader.source.camera, reader.media_s)
 
-    def _hand_on(self, events: tuple[Event, ...], prediction: Prediction | None) -> None:
-        """Tells every sink, then the caller, what there is to tell."""
-        if not events and prediction is None:
-            return
+    def _tell_sinks(self, camera: str, events: tuple[Event, ...], prediction: Prediction | None) -> None:
+        """Tells every sink what came of a camera's tick, or of its end; a sink that failed costs the others nothing."""
         self._events += sum(event.kind == "started" for event in events)
         for sink in self._sinks:
-            sink.put(events, prediction)
-        if self._on_prediction is not None and prediction is not None:
-            self._on_prediction(prediction, events)
+            sink.put(events, prediction, live=camera in self._live)
+
+    def _finish(self, reader: Reader) -> None:
+        """Ends the open events of a camera."""
+        events = tuple(self._recognizer.finish(reader.source.camera))
+        if events:
+            self._tell_sinks(reader.source.camera, events, None)
 
     def _end_exhausted_cameras(self) -> None:
         """Ends the open events of cameras that ended and whose last tick was judged."""
         for reader in [reader for reader in self._open if reader.ring.closed and not len(reader.ring)]:
             self._open.remove(reader)
-            self._hand_on(tuple(self._recognizer.finish(reader.source.camera)), None)
+            self._finish(reader)
 
     def _is_live_over(self) -> bool:
         return self._duration is not None and time.monotonic() - self._started_at >= self._duration
@@ -232,8 +256,7 @@ class Engine:
         for reader in self._readers:
             reader.close()
         while self._open:
-            reader = self._open.popleft()
-            self._hand_on(tuple(self._recognizer.finish(reader.source.camera)), None)
+            self._finish(self._open.popleft())
 
     def _shut_down(self) -> None:
         """Ends every thread: sources are told first, sinks are flushed and closed, readers are joined."""
@@ -257,21 +280,27 @@ class Engine:
         return self._stopped_at is not None and time.monotonic() - self._stopped_at > SINKS_S
 
     def _raise_faults(self) -> None:
-        """Raises what a sink raised, or the first camera's reason when every camera failed."""
-        for sink in self._sinks:
-            if sink.fault is not None:
-                raise sink.fault
+        """Raises what a sink or a caller's `on_frame` raised in a thread of another's."""
+        for fault in (*(sink.fault for sink in self._sinks), *(reader.taker_fault for reader in self._readers)):
+            if fault is not None:
+                raise fault
+
+    def _raise_if_every_camera_failed(self) -> None:
+        """Raises the first camera's reason."""
         first = self._readers[0].fault
         if first is not None and all(reader.fault for reader in self._readers):
             raise first
 
     def _summary(self) -> Summary:
         """What became of the run."""
+        faults = self._recognizer.faults - self._faults_before
         return Summary(
-            cameras={reader.source.camera: reader.summary() for reader in self._readers},
+            cameras={reader.source.camera: reader.summary(faults[reader.source.camera]) for reader in self._readers},
             predictions=len(self._latency),
             events=self._events,
             undelivered=sum(sink.undelivered for sink in self._sinks),
+            unsaved=sum(sink.dropped for sink in self._frame_sinks),
             latency_ms=(self._latency.quantile(0.5), self._latency.quantile(0.95), self._latency.max_ms),
+            paced=self._paced,
             wall_s=time.monotonic() - self._started_at,
         )

@@ -1,11 +1,12 @@
 """Hands results to a sink in a thread of the sink's own, through a bounded queue. Nothing here looks at a result.
 
-For files a full queue is waited for, so that nothing is lost; where a camera is live the oldest result is dropped and
-counted, so that a slow sink never slows the line.
+Results of files and of live cameras wait in queues of their own. For files a full queue is waited for, so that
+nothing is lost; for live cameras the oldest result is dropped and counted, so that a slow sink never slows the line.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from threading import Condition, Thread
 from typing import TypeAlias
@@ -25,72 +26,84 @@ class SinkThread(Thread):
     Attributes:
         fault: what the sink raised; nothing is delivered after it.
         closing: True once all was delivered and the sink is completing its files.
-        undelivered: results that it never got.
+        undelivered: results put that the sink has not got, or not taken in yet.
     """
 
-    def __init__(self, sink: Sink, *, wait: bool, given_up: Callable[[], bool], capacity: int = 256) -> None:
+    def __init__(self, sink: Sink, *, given_up: Callable[[], bool], capacity: int = 256) -> None:
         """Makes the thread; `start` it.
 
         Args:
             sink: who is told.
-            wait: True where `put` waits for room, False where it drops the oldest.
             given_up: asked while `put` waits; True where there is no more time to.
-            capacity: results that may wait.
+            capacity: results of files that may wait, and as many of live cameras.
         """
         super().__init__(name=f"sink {type(sink).__name__}", daemon=True)
         self.sink = sink
         self.fault: Exception | None = None
         self.closing = False
-        self._wait = wait
         self._given_up = given_up
         self._capacity = capacity
         self._signal = Condition()
-        self._ring: FrameRing[Told] = FrameRing(capacity, wait=False, signal=self._signal)
-        self._abandoned = 0
+        self._of_files, self._of_live = (FrameRing[Told](capacity, wait=False, signal=self._signal) for _ in range(2))
+        self._in_turn = deque((self._of_files, self._of_live))
+        self._put = self._delivered = 0
 
     @property
     def undelivered(self) -> int:
-        """Results that were dropped: pushed out by newer ones, or too late at the end."""
-        return self._ring.dropped + self._abandoned
+        """Results that were pushed out by newer ones, came too late, or still wait for a sink that stands still."""
+        return self._put - self._delivered
 
-    def put(self, events: tuple[Event, ...], prediction: Prediction | None) -> None:
-        """Hands over one tick's results.
+    def put(self, events: tuple[Event, ...], prediction: Prediction | None, *, live: bool) -> None:
+        """Hands over one tick's results; in vain once the sink has failed.
 
-        Raises:
-            Exception: whatever the sink raised.
+        Args:
+            events: of the tick.
+            prediction: of the tick; None where its camera ended.
+            live: True where its camera is live and the oldest result makes room, False where room is waited for.
         """
-        while self._wait and not self._has_room() and self.fault is None:
+        self._put += 1
+        if live:
+            self._of_live.put((events, prediction))
+            return
+        while self.fault is None and not self._has_room():
             if self._given_up():
-                self._abandoned += 1
                 return
-        if self.fault is not None:
-            raise self.fault
-        self._ring.put((events, prediction))
+        self._of_files.put((events, prediction))
 
     def finish(self) -> None:
         """Lets the thread deliver what waits, close the sink and end."""
-        self._ring.close()
+        for ring in (self._of_files, self._of_live):
+            ring.close()
 
     def run(self) -> None:
         """Delivers until finished."""
         try:
             self._deliver()
-        except Exception as error:  # noqa: BLE001  raised in the engine's thread by put, or at the end
+        except Exception as error:  # noqa: BLE001  raised in the engine's thread
             self.fault = error
 
     def _deliver(self) -> None:
         try:
-            while (told := self._ring.take()) is not None:
+            while (told := self._next()) is not None:
                 events, prediction = told
                 for event in events:
                     self.sink.event(event)
                 if prediction is not None:
                     self.sink.prediction(prediction)
+                self._delivered += 1
         finally:
             self.closing = True
             self.sink.close()
 
-    def _has_room(self) -> bool:
-        """True as soon as there is room; False after a moment without."""
+    def _next(self) -> Told | None:
+        """The oldest result of files or of live cameras, in turn; None once finished and all was taken."""
         with self._signal:
-            return self._signal.wait_for(lambda: len(self._ring) < self._capacity, POLL_S)
+            self._signal.wait_for(lambda: any(len(ring) for ring in self._in_turn) or self._of_live.closed)
+        self._in_turn.rotate()
+        first, second = self._in_turn
+        return first.take(timeout=0) or second.take(timeout=0)
+
+    def _has_room(self) -> bool:
+        """True as soon as a file's result has room; False after a moment without."""
+        with self._signal:
+            return self._signal.wait_for(lambda: len(self._of_files) < self._capacity, POLL_S)

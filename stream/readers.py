@@ -33,6 +33,8 @@ class CameraSummary:
     Attributes:
         frames: decoded.
         ticks: sampled; of these `dropped` were pushed out by newer ones before they were judged.
+        faults: ticks judged to be none because their numbers were not finite, or their run failed.
+        corrupt: packets that could not be decoded and were passed over.
         sessions: with at least one tick.
         reopened: times that it was lost and came back.
         media_s: media seconds covered, over all sessions.
@@ -42,6 +44,8 @@ class CameraSummary:
     frames: int
     ticks: int
     dropped: int
+    faults: int
+    corrupt: int
     sessions: int
     reopened: int
     media_s: float
@@ -54,6 +58,7 @@ class Reader(Thread):
     Attributes:
         ring: where its ticks go; closed when no more will come.
         fault: why the file failed, or why the camera never gave a frame yet; else None.
+        taker_fault: what a taker raised, which ends the thread: it is no failure of the camera; else None.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Reader(Thread):
         self.source = source
         self.ring = ring
         self.fault: Exception | None = None
+        self.taker_fault: Exception | None = None
         self.media_s = 0.0
         self._takers = takers
         self._paced = realtime and not source.live
@@ -97,16 +103,18 @@ class Reader(Thread):
         self.source.close()
         self.ring.close()
 
-    def summary(self) -> CameraSummary:
-        """What became of the camera so far."""
+    def summary(self, faults: int) -> CameraSummary:
+        """What became of the camera so far, `faults` of its ticks being of no use to whoever judged them."""
         return CameraSummary(
-            self._frames,
-            self._ticks,
-            self.ring.dropped,
-            self._sessions,
-            self._reopened,
-            self.media_s,
-            None if self.fault is None else str(self.fault),
+            frames=self._frames,
+            ticks=self._ticks,
+            dropped=self.ring.dropped,
+            faults=faults,
+            corrupt=self.source.corrupt,
+            sessions=self._sessions,
+            reopened=self._reopened,
+            media_s=self.media_s,
+            error=None if self.fault is None else str(self.fault),
         )
 
     def run(self) -> None:
@@ -168,13 +176,17 @@ class Reader(Thread):
         self._last = frame
         self._frames += 1
         tick = self._sampler.offer(frame)
-        if tick is not None:
+        # The tick goes before the frame: a video sink waits for its prediction. A ring that is closed takes none.
+        if tick is not None and self.ring.put(tick):
             self._sessions += self._tick is None or tick.session != self._tick.session
             self._tick = tick
             self._ticks += 1
-            self.ring.put(tick)  # before the frame: a video sink waits for this tick's prediction
-        for taker in self._takers:
-            taker(frame, self._tick.index if self._tick else -1)
+        try:
+            for taker in self._takers:
+                taker(frame, self._tick.index if self._tick else -1)
+        except Exception as error:  # noqa: BLE001  raised in the engine's thread
+            self.taker_fault = error
+            self.close()
 
     def _advance(self, frame: Frame) -> float:
         """Media seconds from the last frame to this one; 0 at a session's first."""

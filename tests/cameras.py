@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream.contracts import Frame, Input, Picture, Tick
 from stream.errors import SourceLost, SourceOpenError
@@ -22,6 +25,7 @@ class PatternCamera:
         fps: frames a second; 0 is as fast as they are taken.
         connections: what each opening gives, in turn: a number of frames, then the exception (None: a normal end).
             Past the last one it is refused.
+        pictures: (h, w, 3) uint8 RGB, shown in turn; a walking square when None.
         stuck: after its frames it never returns, not even when closed, until `release` is set.
     """
 
@@ -33,9 +37,11 @@ class PatternCamera:
         live: bool = True,
         fps: float = 0,
         connections: tuple[tuple[int, Exception | None], ...] = ((50, None),),
+        pictures: Sequence[NDArray[np.uint8]] | None = None,
         stuck: bool = False,
     ) -> None:
         self.input, self.camera, self.live, self.url = input, camera, live, f"pattern:{camera}"
+        self.corrupt = 0
         self.opened = 0
         self.release = threading.Event()
         self._pause = 1 / fps if fps else 0.0
@@ -43,7 +49,7 @@ class PatternCamera:
         self._stuck = stuck
         self._closed = threading.Event()
         self._index = 0
-        self._pictures = [Picture((picture,), "rgb") for picture in moving_pictures(50, 64, 48)]
+        self._pictures = [Picture((picture,), "rgb") for picture in pictures or moving_pictures(50, 64, 48)]
 
     def frames(self, session: int = 0) -> Iterator[Frame]:
         """The next connection's frames, 1/25 media second apart; the camera's clock runs on."""

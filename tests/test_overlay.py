@@ -13,7 +13,7 @@ from stream.views.palette import ACCENTS, GREY, Colour, colours_of, ink_on
 from stream.views.timeline import Timeline
 
 LABELS = ("none", "wave", "clap", "jump", "squat", "punch", "fall", "get_up")
-SIZES = [(180, 320), (360, 640), (1080, 1920), (640, 360), (96, 96)]
+SIZES = [(180, 320), (360, 640), (1080, 1920), (640, 360), (96, 96), (48, 64)]
 
 
 def prediction(

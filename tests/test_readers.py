@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 
+from stream.contracts import Frame, Tick
 from stream.engine import Engine
-from stream.errors import SourceError, SourceLost, SourceOpenError
+from stream.errors import SinkError, SourceError, SourceLost, SourceOpenError
+from stream.readers import Reader
 from stream.recognizer import Recognizer
+from stream.ring import FrameRing
 from tests.cameras import PatternCamera, lost
-from tests.running import FRAMES, Notes, open_clip
+from tests.running import FRAMES, Notes, open_clip, wait_until
 
 pytestmark = pytest.mark.usefixtures("no_thread_left_behind")
 
@@ -95,6 +99,53 @@ def test_realtime_follows_the_files_clock(recognizer: Recognizer, walk_clip: Pat
     assert summary.wall_s >= (FRAMES - 1) / 25
     assert len(notes.predictions) == FRAMES
     assert summary.latency_ms[0] < 1000  # counted from when its time had come, not from when it was read
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("taker", ["on_frame", "sink"])
+def test_what_takers_of_frames_raise_ends_the_run(recognizer: Recognizer, live: bool, taker: str) -> None:
+    """It is no failure of the camera: that is not opened again, and the other one does not hide it."""
+
+    class FailingSink(Notes):
+        dropped = 0
+
+        def attach(self, camera: str, live: bool) -> None:
+            """Takes every camera."""
+
+        def frame(self, frame: Frame, tick: int) -> None:
+            fail(frame)
+
+    def fail(frame: Frame) -> None:
+        if frame.camera == "pattern" and frame.index == 5:
+            raise SinkError("disk full")
+
+    camera = PatternCamera(recognizer.input, live=live, fps=100, connections=((50, None),) * 3)
+    other = PatternCamera(recognizer.input, "other", live=live, fps=100, connections=((10**6, None),))
+    options = {"on_frame": fail} if taker == "on_frame" else {"sinks": [FailingSink()]}
+    with pytest.raises(SinkError, match="disk full"):
+        Engine(recognizer, [camera, other], **options).run()
+    assert camera.opened == 1
+
+
+def test_a_tick_that_came_too_late_is_not_counted(recognizer: Recognizer) -> None:
+    ring: FrameRing[Tick] = FrameRing(2, wait=True)
+    reader = Reader(PatternCamera(recognizer.input, live=False), recognizer.input, ring)
+    reader.start()
+    wait_until(lambda: reader.summary(0).frames == 3)  # its tick finds no room
+    reader.close()
+    reader.join()
+    assert (reader.summary(0).frames, reader.summary(0).ticks, len(ring)) == (3, 2, 2)
+
+
+def test_damaged_packets_are_told(recognizer: Recognizer, walk_clip: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "damaged.mp4"
+    data = bytearray(walk_clip.read_bytes())
+    with av.open(walk_clip) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][20]
+    assert packet.pos is not None
+    data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    clip.write_bytes(data)
+    assert Engine(recognizer, [open_clip(clip, recognizer)]).run().cameras["walk"].corrupt == 1
 
 
 def test_frames_and_progress_are_told(recognizer: Recognizer, walk_clip: Path) -> None:

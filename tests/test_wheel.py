@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.mark.timeout(900)
 def test_an_installed_wheel_runs_the_demo_anywhere(tmp_path: Path) -> None:
     def pip(*arguments: str | Path, python: str | Path = sys.executable) -> None:
-        command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-        subprocess.run(list(map(str, command)), check=True, timeout=600)
+        command = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
+        subprocess.run(command, check=True, timeout=600)
 
     pip("wheel", "--no-deps", "--wheel-dir", tmp_path, ROOT)
     (wheel,) = tmp_path.glob("actionstream-*.whl")
@@ -28,7 +28,7 @@ def test_an_installed_wheel_runs_the_demo_anywhere(tmp_path: Path) -> None:
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    command = [tmp_path / "empty" / "bin" / "actionstream", "demo"]
+    command = [str(tmp_path / "empty" / "bin" / "actionstream"), "demo"]
     done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     labels = (elsewhere / "out" / "demo" / "labels.jsonl").read_text().splitlines()

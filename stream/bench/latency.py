@@ -108,6 +108,11 @@ class _WatchedFile:
         self.camera, self.url, self.input = source.camera, source.url, source.input
         self.decode_s: dict[int, float] = {}
 
+    @property
+    def corrupt(self) -> int:
+        """As in `Source`."""
+        return self._source.corrupt
+
     def frames(self, session: int = 0) -> Iterator[Frame]:
         """As in `Source`."""
         frames = self._source.frames(session)

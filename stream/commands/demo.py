@@ -48,7 +48,8 @@ def demo(out: Path, device: str, threads: int | None) -> None:
         EventsSink(events),
         VideoSink(video, Overlay(recognizer.labels, recognizer.none, recognizer.model)),
     ]
-    engine = Engine(recognizer, [source], sinks, progress=terminal.progress)
+    # capacity 1: a file fills whatever queue it is given, and latency would be the wait in it
+    engine = Engine(recognizer, [source], sinks, capacity=1, progress=terminal.progress)
 
     summary, interrupted = run_engine(engine, terminal)
     if interrupted:  # half a clip has no score

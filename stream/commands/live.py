@@ -92,7 +92,7 @@ def media_length(source: Source, duration: float | None) -> float | None:
     if not isinstance(source, FileSource):
         return duration
     try:
-        with av.open(source.url) as container:
+        with av.open(source.path.absolute()) as container:
             length = container.duration / av.time_base if container.duration else None
     except FFmpegError:  # no video: opening it as a source says so better
         return duration
@@ -105,12 +105,21 @@ def told(summary: Summary) -> dict[str, str]:
     frames, ticks, dropped = (sum(getattr(c, name) for c in cameras) for name in ("frames", "ticks", "dropped"))
     media = max((camera.media_s for camera in cameras), default=0.0)
     p50, p95, highest = summary.latency_ms
+    queued = "" if summary.paced else " (as fast as it goes: waiting in the queue included)"
     rows = {
         "frames": f"{frames} decoded, {ticks} of them ticks, {dropped} dropped",
         "events": str(summary.events),
-        "latency": f"p50 {p50:.1f} ms, p95 {p95:.1f} ms, at most {highest:.1f} ms",
+        "latency": f"p50 {p50:.1f} ms, p95 {p95:.1f} ms, at most {highest:.1f} ms{queued}",
         "time": f"{summary.wall_s:.1f} s for {media:.1f} s of video",
     }
+    if corrupt := sum(camera.corrupt for camera in cameras):
+        rows["damaged"] = f"{corrupt} packets, passed over"
+    if faults := sum(camera.faults for camera in cameras):
+        rows["faults"] = f"{faults} ticks without usable numbers, taken for none"
+    if summary.undelivered:
+        rows["undelivered"] = f"{summary.undelivered} results, an output fell behind"
+    if summary.unsaved:
+        rows["unsaved"] = f"{summary.unsaved} frames, the video fell behind"
     if reopened := sum(camera.reopened for camera in cameras):
         rows["reopened"] = f"{reopened} times"
     if errors := [camera.error for camera in cameras if camera.error]:

@@ -177,7 +177,7 @@ class Overlay:
 
     def _draw_rise(self, lane: Image, timeline: Timeline, time: float) -> None:
         """The likeliest class over time: a column's colour says which, its height how likely. Draws on `lane`."""
-        if not timeline.predictions:
+        if not timeline.predictions or not lane.size:  # a picture of a few lines has no room for it
             return
         height, width = lane.shape[:2]
         scores = np.stack([p.scores for p in timeline.predictions])
