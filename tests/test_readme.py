@@ -23,6 +23,7 @@ import click
 import pytest
 from _pytest.mark import ParameterSet
 
+from samples.render import main as render
 from stream.cli import actionstream
 from tests.process import ROOT, run
 
