@@ -109,6 +109,8 @@ def test_commands_are_accepted(block: Block) -> None:
         if words[0] == "actionstream":
             piped = words.index("|") if "|" in words else None
             accept(actionstream, words[0], words[1:piped])
+        elif words[:2] == ["python", "samples/render.py"]:
+            accept(render, words[1], words[2:])
         elif words[0] == "make":
             subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, check=True)
         else:
