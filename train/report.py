@@ -119,10 +119,11 @@ def _rows(result: Result) -> list[tuple[str, str]]:
             (f"all {result['clips']} clips, at the last tick", f"{result['accuracy']:.1%}"),
             (f"{result['actions']} clips of actions, over the actions", f"{result['actions_accuracy']:.1%}"),
         ]
+    found = [(f"of {result['actions']} actions found", f"{result['found']:.1%}")] if result["actions"] else []
     return [
         ("decided ticks right", f"{result['decided_accuracy']:.1%}"),
         ("ticks right by highest score", f"{result['argmax_accuracy']:.1%}"),
-        (f"of {result['actions']} actions found", f"{result['found']:.1%}"),
+        *found,
         (f"false events a minute, in {result['minutes']:.1f} minutes", f"{result['false_per_minute']:.2f}"),
     ]
 
