@@ -100,6 +100,21 @@ def test_windows_of_streams_know_what_happens_in_them() -> None:
     assert happened >= 10
 
 
+def test_a_stride_sees_more_of_a_stream_in_as_many_ticks() -> None:
+    strided = drawer(STREAM, stage(stride=3, loss="after", burn_in=0.6), count=96)
+    assert len(strided.order(np.random.default_rng(0))) == 2
+    for seed in range(20):
+        row = strided.draw(0, np.random.default_rng(seed))
+        (piece,) = row.pieces
+        assert np.diff(piece.positions).tolist() == [3] * 15
+        assert row.targets.tolist() == ((piece.positions >= 20) & (piece.positions < 30)).astype(int).tolist()
+        # 0.6 s are two of these ticks: the first two of a label do not count.
+        began = np.flatnonzero(np.diff(row.targets, prepend=-1))
+        assert (row.weights == 0).nonzero()[0].tolist() == sorted({*began, *(began + 1).clip(max=15)})
+    with pytest.raises(ConfigError, match="needs untrimmed streams"):
+        drawer(CLIPS, stage(stride=2))
+
+
 def test_an_epoch_has_each_action_once_and_no_more_of_nothing() -> None:
     many = tuple(Recording(Path(f"none/{n}.mp4"), f"{n}", "none") for n in range(30))
     dataset = Dataset(Path("clips"), CLIPS.labels, "none", CLIPS.recordings[4:] + many, untrimmed=False)

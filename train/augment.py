@@ -95,7 +95,11 @@ def apply_look(look: Look, images: Images, input: Input) -> Images:
     kept = images[:, rows, columns]
     if look.flip:
         kept = kept[:, :, ::-1]
-    seen = _placed(look, np.ascontiguousarray(kept), input)
+    return apply_tone(look, _placed(look, np.ascontiguousarray(kept), input))
+
+
+def apply_tone(look: Look, seen: Images) -> Images:
+    """Light, colours, blur and noise alone; sizes and places stay."""
     if look.curve is not None:
         seen = np.stack([look.curve[:, channel][seen[..., channel]] for channel in range(3)], axis=-1)
     if look.gray:
@@ -112,14 +116,14 @@ def _placed(look: Look, images: Images, input: Input) -> Images:
     """The pictures resized, and put into frames of the network's size."""
     size = _base_size(images.shape[1:3], input)
     height, width = (max(8, round(edge * scale)) for edge, scale in zip(size, look.scale[::-1], strict=True))
-    resized = np.stack([_resized(image, height, width) for image in images])
-    resized, top = _cut(resized, 1, input.height, look.place[1])
-    resized, left = _cut(resized, 2, input.width, look.place[0])
-    height, width = resized.shape[1:3]
+    placed = np.stack([resized(image, height, width) for image in images])
+    placed, top = _cut(placed, 1, input.height, look.place[1])
+    placed, left = _cut(placed, 2, input.width, look.place[0])
+    height, width = placed.shape[1:3]
     if (height, width) == (input.height, input.width):
-        return resized
-    frames = np.repeat(_surround(look, resized[0], (top, left), input)[None], len(resized), axis=0)
-    frames[:, top : top + height, left : left + width] = resized
+        return placed
+    frames = np.repeat(surround(look, placed[0], (top, left), input)[None], len(placed), axis=0)
+    frames[:, top : top + height, left : left + width] = placed
     return frames
 
 
@@ -141,15 +145,15 @@ def _cut(images: Images, axis: int, length: int, place: float) -> tuple[Images, 
     return images.take(range(start, start + length), axis=axis), 0
 
 
-def _surround(look: Look, first: Images, corner: tuple[int, int], input: Input) -> Images:
-    """What lies around the clip, (H, W, 3) uint8; the same in every frame, made from the first."""
+def surround(look: Look, first: Images, corner: tuple[int, int], input: Input) -> Images:
+    """What lies around a clip whose first picture has its corner (top, left) there, (H, W, 3) uint8."""
     height, width = first.shape[:2]
     top, left = corner
     shape = (input.height, input.width, 3)
     if look.surround == "plain":
         return np.full(shape, first.reshape(-1, 3).mean(0).astype(np.uint8))
     if look.surround == "stretched":
-        return _resized(first, input.height, input.width)
+        return resized(first, input.height, input.width)
     if look.surround in ("edge", "blurred"):
         borders = (top, input.height - height - top, left, input.width - width - left)
         edge = np.asarray(cv2.copyMakeBorder(first, *borders, cv2.BORDER_REPLICATE), np.uint8)
@@ -162,7 +166,8 @@ def _surround(look: Look, first: Images, corner: tuple[int, int], input: Input) 
     return np.zeros(shape, np.uint8)
 
 
-def _resized(image: Images, height: int, width: int) -> Images:
+def resized(image: Images, height: int, width: int) -> Images:
+    """One picture at another size; pixels are averaged where it becomes smaller."""
     smaller = height < image.shape[0] or width < image.shape[1]
     interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), np.uint8)

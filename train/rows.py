@@ -95,10 +95,12 @@ class RowDrawer:
             keep: least share of a clip that a temporal crop keeps.
 
         Raises:
-            ConfigError: rows spread over clips, of a dataset that has none.
+            ConfigError: rows spread over clips, of a dataset that has none, or a stride through clips.
         """
         if stage.spread and dataset.untrimmed:
             raise ConfigError(f"a stage with spread = true needs clips; {dataset.root} holds untrimmed streams")
+        if stage.stride > 1 and not dataset.untrimmed:
+            raise ConfigError(f"a stage with stride > 1 needs untrimmed streams; {dataset.root} holds clips")
         self._dataset, self._views, self._stage = dataset, views, stage
         self._rate, self._keep = rate, keep
         self._members = members
@@ -107,7 +109,7 @@ class RowDrawer:
         self._actions = sorted(set(members) - set(nothing))
         # Counted once: an epoch's length must not depend on the speeds that it draws.
         counted = [(i, views.choose(i, np.random.default_rng(i)).count) for i in members] if dataset.untrimmed else []
-        self._windows = [i for i, count in counted for _ in range(max(1, count // stage.window))]
+        self._windows = [i for i, count in counted for _ in range(max(1, count // (stage.window * stage.stride)))]
 
     def order(self, rng: np.random.Generator) -> list[int]:
         """The recordings of an epoch, shuffled: each clip once, those of nothing at most as often as all others.
@@ -171,13 +173,14 @@ class RowDrawer:
         if segments and rng.random() < 0.5:
             segment = segments[rng.integers(len(segments))]
             middle = rng.uniform(segment.start, segment.end) * self._rate / view.speed
-        first = int(np.clip(middle - rng.uniform(0, self._stage.window), 0, max(0, view.count - self._stage.window)))
-        return Piece(view, np.arange(first, min(view.count, first + self._stage.window), dtype=np.float64))
+        length, stride = self._stage.window * self._stage.stride, self._stage.stride
+        first = int(np.clip(middle - rng.uniform(0, length), 0, max(0, view.count - length)))
+        return Piece(view, np.arange(first, min(view.count, first + length), stride, dtype=np.float64))
 
     def _row(self, pieces: list[Piece]) -> Row:
         targets = np.concatenate([self._targets(piece) for piece in pieces])
         progress = np.concatenate([(piece.positions + 1) / piece.view.count for piece in pieces])
-        weights = tick_weights(targets, progress, self._stage, self._rate)
+        weights = tick_weights(targets, progress, self._stage, self._rate / self._stage.stride)
         missing = self._stage.window - len(targets)
         return Row(tuple(pieces), np.pad(targets, (0, missing), mode="edge"), np.pad(weights, (0, missing)))
 
@@ -195,7 +198,7 @@ def tick_weights(
         targets: (T,) label numbers; what counts depends on how long a label has been on.
         progress: (T,) the share (0-1) of its recording that has been seen at each tick.
         stage: its loss and its burn-in.
-        rate: ticks a second.
+        rate: ticks of the row a second.
     """
     changed = np.flatnonzero(np.diff(targets, prepend=-1))
     lengths = np.diff(np.append(changed, len(targets)))

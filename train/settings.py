@@ -75,6 +75,7 @@ class AugmentSettings(Table):
         noise: share of clips with sensor noise or blur.
         speed: slowest and fastest.
         keep: least share of a clip's duration that a temporal crop keeps.
+        passers: share of the clips of nothing that show, instead, their people passing through a still scene.
     """
 
     plain: float = Field(default=0.25, ge=0, le=1)
@@ -88,6 +89,7 @@ class AugmentSettings(Table):
     noise: float = Field(default=0.3, ge=0, le=1)
     speed: tuple[float, float] = (0.8, 1.25)
     keep: float = Field(default=0.8, gt=0, le=1)
+    passers: float = Field(default=0.0, ge=0, le=1)
 
 
 class StageSettings(Table):
@@ -99,6 +101,8 @@ class StageSettings(Table):
         window: T, ticks in a row.
         spread: rows are T ticks spread over a whole clip, not T in a row: cheap to fine-tune on. Their feature states
             are those of the true previous ticks.
+        stride: ticks of a stream from one tick of a row to the next: neighbours look alike, and every third sees as
+            much for a third of the cost. Feature states are those of the true previous ticks.
         streams: share of rows cut from pseudo-streams (clips joined by `none`).
         carried: share of rows that start from another row's final state.
         variants: augmented copies of each recording whose features are cached, beside the plain one (kind `head`).
@@ -117,6 +121,7 @@ class StageSettings(Table):
     batch: int = Field(default=16, gt=1)
     window: int = Field(default=32, gt=0)
     spread: bool = False
+    stride: int = Field(default=1, gt=0)
     streams: float = Field(default=0.5, ge=0, le=1)
     carried: float = Field(default=0.5, ge=0, le=1)
     variants: int = Field(default=4, ge=0)
@@ -129,6 +134,11 @@ class StageSettings(Table):
     warmup: float = Field(default=0.05, ge=0, lt=1)
     weight_decay: float = Field(default=1e-2, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
+
+    @property
+    def apart(self) -> bool:
+        """Whether ticks of a row have others between them."""
+        return self.spread or self.stride > 1
 
 
 class TemporalSettings(Table):

@@ -34,7 +34,7 @@ from train.views import FeatureViews, FrameViews, PlainViews
 BEST = "best-{}.weights.h5"
 """Of each stage by its number, until the run is whole."""
 HISTORY_TICKS = 2
-"""Ticks before each spread one that are loaded with it, for features that keep state."""
+"""Ticks before each one that stands apart that are loaded with it, for features that keep state."""
 VALIDATION_DRAWS = 3
 """Rows drawn from each validation recording."""
 AHEAD = 4
@@ -107,8 +107,8 @@ def _views(task: Task, stage: StageSettings) -> tuple[Views, Callable[[Piece], N
     """Where the stage's rows come from, and what shows a piece of one."""
     frames = FrameViews(task.plain, task.recipe)
     if stage.kind == "finetune":
-        history = HISTORY_TICKS if stage.spread and task.network.features_state else 0
-        return frames, (lambda piece: _with_history(frames, piece, history)) if stage.spread else frames.load
+        history = HISTORY_TICKS if task.network.features_state else 0
+        return frames, (lambda piece: _with_history(frames, piece, history)) if stage.apart else frames.load
     features = FeatureViews(
         frames, task.recipe, variants=stage.variants, features=CachedFeatures(task.forward, task.plain.cache)
     )
@@ -119,7 +119,7 @@ def _views(task: Task, stage: StageSettings) -> tuple[Views, Callable[[Piece], N
 
 
 def _with_history(frames: FrameViews, piece: Piece, history: int) -> NDArray[np.uint8]:
-    """Each tick of a spread piece after the ticks just before it, (n, M, H, W, 3)."""
+    """Each tick of a piece whose ticks stand apart after the ticks just before it, (n, M, H, W, 3)."""
     positions = piece.positions[:, None] - np.arange(history, -1, -1)
     images = frames.load(replace(piece, positions=positions.clip(0).ravel()))
     return images.reshape(*positions.shape, *images.shape[1:])

@@ -28,7 +28,7 @@ class Batch:
     """Rows to step on.
 
     Attributes:
-        shown: features (N, T, D) float32; frames (N, T, H, W, 3) uint8; or, for spread rows, frames
+        shown: features (N, T, D) float32; frames (N, T, H, W, 3) uint8; or, where a row's ticks stand apart, frames
             (N, T, M, H, W, 3): each tick after the M - 1 ticks that it follows.
         targets: (N, T) int32 label numbers.
         weights: (N, T) float32, each row's shares of the loss.
@@ -137,7 +137,7 @@ class Stepper:
     def _features(self, shown: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         if self._stage.kind == "head":
             return shown, []
-        if not self._stage.spread:
+        if not self._stage.apart:
             return see(self._network, shown, states, training=True)
         rows, ticks = shown.shape[:2]
         each = tf.reshape(shown, (rows * ticks, *shown.shape[2:]))

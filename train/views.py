@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from stream.contracts import Input
 from stream.sampling import TOLERANCE
-from train.augment import apply_look, draw_look
+from train.augment import apply_look, apply_tone, draw_look
 from train.cache import ArrayCache, Pictures, detailed_pictures, digest, plain_pictures
 from train.datasets import Dataset
 from train.forward import CachedFeatures
+from train.passers import draw_passers, show_passers
 from train.rows import Piece, View
 from train.settings import Recipe
 
@@ -74,8 +75,15 @@ class FrameViews:
         times = piece.positions * piece.view.speed / self._rate
         indices = np.searchsorted(pictures.times, times - TOLERANCE).clip(0, len(pictures.times) - 1)
         distinct, place = np.unique(indices, return_inverse=True)
-        look = draw_look(self._recipe.augment, np.random.default_rng(piece.view.variant))
-        return apply_look(look, pictures.images[distinct], self.plain.input)[place]
+        augment, rng = self._recipe.augment, np.random.default_rng(piece.view.variant)
+        look, images = draw_look(augment, rng), np.asarray(pictures.images[distinct])
+        dataset = self.plain.dataset
+        nothing = dataset.recordings[piece.view.recording].label == dataset.none
+        if nothing and rng.uniform() < augment.passers:
+            people = draw_passers(rng, float(pictures.times[-1]))
+            shown = show_passers(people, images, pictures.times[distinct], look, self.plain.input)
+            return apply_tone(look, shown)[place]
+        return apply_look(look, images, self.plain.input)[place]
 
     def detailed(self, recording: int) -> Pictures:
         """All pictures of the recording, finer and more often than the network's."""
