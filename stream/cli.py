@@ -33,6 +33,7 @@ HELP = {
     "devices": "List webcams with their sizes and rates.",
     "record": "Collect clips of one action from a camera into a class folder.",
     "train": "Train a recogniser on class folders of clips.",
+    "calibrate": "Fit anew when a run speaks, on data that it has not seen.",
     "evaluate": "Measure a trained run on clips and on untrimmed streams.",
     "export": "Turn a trained run into a bundle that runs without TensorFlow.",
     "verify": "Prove that a bundle computes what Keras computed.",

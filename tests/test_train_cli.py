@@ -1,4 +1,4 @@
-"""The commands `train` and `evaluate`: what they print, what they leave, and one line for every bad input."""
+"""The commands `train`, `calibrate`, `evaluate`: what they print and leave, and one line for every bad input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from export.pack import pack
 from stream.contracts import Input
 from stream.errors import StreamError
 from tests.media import encode_h264
-from train.commands import evaluate, train
+from train.commands import calibrate, evaluate, train
 from train.models import ModelSettings, build
 from train.runs import Run, save_run
 from train.settings import InputSettings, Recipe
@@ -92,6 +92,35 @@ def test_train_leaves_a_run_and_says_what_it_reached(class_folders: Path, cache:
     assert described["provenance"]["data"]["recordings"] == {"training": 9, "validation": 0, "held_out": 3}
     again = measured(out, class_folders, "--cache", cache, "--fold", 1, "--folds", 4, "--streams", 1, "--seconds", 4)
     assert again["clips"] == json.loads((out / "metrics.json").read_text())["clips"]
+
+
+def test_thresholds_come_from_what_the_folds_held_out(class_folders: Path, cache: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "quick.toml"
+    recipe.write_text(RECIPE)
+    for name, more in (("all", []), ("fold0", ["--fold", 0, "--folds", 4]), ("fold1", ["--fold", 1, "--folds", 4])):
+        options = ["--out", tmp_path / name, "--recipe", recipe, "--cache", cache, "--set", "stages.0.epochs=20", *more]
+        assert invoke(train, [class_folders, *options]).exit_code == 0
+    everything = [tmp_path / "all", class_folders, "--cache", cache]
+    refused = invoke(calibrate, everything)
+    assert "learned from" in str(refused.exception)
+    assert "held out no fold" in str(invoke(calibrate, [*everything, "--fold-run", tmp_path / "all"]).exception)
+
+    before = json.loads((tmp_path / "all/run.json").read_text())
+    folds = ["--fold-run", tmp_path / "fold0", "--fold-run", tmp_path / "fold1"]
+    result = invoke(calibrate, [*everything, *folds, "--false-per-minute", 2])
+    assert result.exit_code == 0, result.output
+    assert "temperature" in result.stdout
+    after = json.loads((tmp_path / "all/run.json").read_text())
+    assert after["decision"] != before["decision"]
+    assert after["provenance"].pop("calibrated") == {
+        "data": class_folders.name,
+        "fold_runs": 2,
+        "false_per_minute": 2.0,
+    }
+    assert after["provenance"] == before["provenance"]
+    # What is fitted is what the held-out recordings give, whatever was fitted before.
+    assert invoke(calibrate, [*everything, *folds, "--false-per-minute", 2]).exit_code == 0
+    assert json.loads((tmp_path / "all/run.json").read_text())["decision"] == after["decision"]
 
 
 def test_a_run_and_its_bundle_measure_the_same(

@@ -1,4 +1,4 @@
-"""The commands `train` and `evaluate`. Nothing heavy is imported until one of them runs: `--help` is instant."""
+"""The commands `train`, `calibrate` and `evaluate`. Nothing heavy is imported until one runs: `--help` is instant."""
 
 from __future__ import annotations
 
@@ -76,6 +76,46 @@ def train(
     if results["recordings"]:
         print_results(results, told)
     told.print(f"trained: {out}; next: actionstream export {out} --out BUNDLE")
+
+
+@click.command(
+    epilog=examples(
+        "actionstream calibrate runs/first more-streams",
+        "actionstream calibrate runs/all clips --fold-run runs/fold0 --fold-run runs/fold1",
+    )
+)
+@click.argument("run", type=FOLDER)
+@click.argument("data", type=FOLDER)
+@click.option("--fold-run", "folds", type=FOLDER, multiple=True, help="A fold's run, asked about what it held out.")
+@click.option(
+    "--false-per-minute", type=click.FloatRange(min=0, min_open=True), help="False events to allow; the recipe's."
+)
+@click.option("--cache", type=FOLDER, help="Where pictures and features are kept; your cache folder if left out.")
+def calibrate(
+    run: Path, data: Path, folds: tuple[Path, ...], false_per_minute: float | None, cache: Path | None
+) -> None:
+    """Fit anew when RUN speaks, on DATA that it never learned from, or on what the runs of its folds held out."""
+    from train.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    from stream.commands.terminal import console
+    from train.cache import ArrayCache, default_folder
+    from train.calibrate import calibrate as fit
+
+    told = console()
+    calibrated = fit(
+        run,
+        data,
+        cache=ArrayCache(cache or default_folder()),
+        console=told,
+        folds=folds,
+        false_per_minute=false_per_minute,
+    )
+    rules = calibrated.decision["labels"].items()
+    told.print(f"temperature {calibrated.decision['temperature']}")
+    for label, rule in rules:
+        told.print(f"{label}: starts at {rule['enter']}, ends under {rule['exit']}, after {rule['min']} s")
+    told.print(f"calibrated: {run}; next: actionstream export {run} --out BUNDLE")
 
 
 @click.command(

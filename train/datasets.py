@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import ConfigError
+from train.cache import digest
 
 ANNOTATIONS = "annotations.json"
 VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
@@ -81,6 +82,12 @@ class Dataset:
         for label in [recording.label] if recording.label else [segment.label for segment in recording.segments]:
             counts[self.labels.index(label)] += 1
         return counts
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Hex digest of the recordings' names, sizes and segments: the same data, wherever the folder lies."""
+    files = [[each.path.relative_to(dataset.root).as_posix(), each.path.stat().st_size] for each in dataset.recordings]
+    return digest([files, [[vars(segment) for segment in each.segments] for each in dataset.recordings]])
 
 
 def read_dataset(root: Path, *, none: str, group: str) -> Dataset:

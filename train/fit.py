@@ -19,10 +19,11 @@ from rich.console import Console
 from stream.errors import ConfigError
 from stream.schema import Decision
 from train.cache import ArrayCache, detailed_pictures, digest, plain_pictures
+from train.calibrate import judged_streams, score
 from train.checkpoint import CHECKPOINT, Reached, load_checkpoint
-from train.datasets import Dataset, read_dataset
+from train.datasets import Dataset, fingerprint, read_dataset
 from train.evaluate import evaluate_clips, evaluate_streams, placed_clips, plain_clips
-from train.forward import CachedFeatures, Forward
+from train.forward import Forward
 from train.judges import KerasJudge
 from train.models import build
 from train.report import draw_confusion, draw_learning_curves, history_csv, progress_bar
@@ -30,8 +31,7 @@ from train.runs import RECIPE, RUN, Run, replace_text, save_run
 from train.settings import Recipe, write_recipe
 from train.splits import Split, split
 from train.stages import BEST, Task, run_stage
-from train.streams import Stream, annotated_streams, joined_streams
-from train.thresholds import Scored, fit_decision, trials
+from train.thresholds import fit_decision, trials
 from train.views import PlainViews
 
 PACKAGES = ("tensorflow", "keras", "numpy", "av", "opencv-python")
@@ -108,14 +108,6 @@ def train(
     return run
 
 
-def _streams(task: Task, members: tuple[int, ...], seed: int) -> list[Stream]:
-    """Streams of `members` to judge: themselves where they are streams, else streams joined from them."""
-    if task.dataset.untrimmed:
-        return annotated_streams(task.plain, members)
-    wanted = task.recipe.decision
-    return joined_streams(task.plain, members, count=wanted.streams, seconds=wanted.seconds, seed=seed)
-
-
 def _open_folder(out: Path, task: str) -> tuple[Reached, dict[str, Any] | None]:
     """How far the run in `out` has come; a new folder has come nowhere yet."""
     if (out / RUN).is_file():
@@ -137,19 +129,21 @@ def _decode(task: Task) -> None:
 
 def _decide(task: Task) -> Decision:
     """Thresholds, fitted on validation recordings, or on training ones where there are no others."""
+    recipe, dataset = task.recipe, task.dataset
     members = task.split.validation or task.split.training
-    streams = _streams(task, members, task.recipe.seed)
-    temporal, cached = task.recipe.temporal, CachedFeatures(task.forward, task.plain.cache)
+    streams = judged_streams(task.plain, members, recipe.decision, seed=recipe.seed)
     with progress_bar(task.console) as bar:
-        features = [cached.of(stream) for stream in bar.track(streams, description="streams")]
-        logits = task.forward.logits(features, window=temporal.window if temporal.mode == "window" else None)
-        shown = bar.add_task("thresholds", total=trials(task.dataset.labels))
+        seen, shown = (
+            bar.add_task("streams", total=len(streams)),
+            bar.add_task("thresholds", total=trials(dataset.labels)),
+        )
+        scored = score(task.forward, task.plain.cache, streams, recipe, lambda: bar.advance(seen))
         return fit_decision(
-            [Scored(stream, each) for stream, each in zip(streams, logits, strict=True)],
-            task.dataset.labels,
-            task.dataset.none,
-            task.recipe.decision,
-            warmup=temporal.warmup,
+            scored,
+            dataset.labels,
+            dataset.none,
+            recipe.decision,
+            warmup=recipe.temporal.warmup,
             advance=lambda: bar.advance(shown),
         )
 
@@ -172,7 +166,7 @@ def _measure(task: Task, run: Run) -> dict[str, Any]:
                 placed = placed_clips(task.plain, members, seed)
                 measured["clips"] = evaluate_clips(judge, clips, reset=False, advance=advance)
                 measured["placed"] = evaluate_clips(judge, placed, reset=False, advance=advance)
-            streams = _streams(task, members, seed + 1)
+            streams = judged_streams(task.plain, members, task.recipe.decision, seed=seed + 1)
             measured["streams"] = evaluate_streams(judge, streams, reset=False, advance=advance)
         matrix = measured["clips" if "clips" in measured else "streams"]["confusion"]
         what = "clips at their last tick" if "clips" in measured else "decided ticks of streams"
@@ -193,15 +187,11 @@ def _brief(measured: dict[str, Any]) -> dict[str, Any]:
 
 def _describe(dataset: Dataset, divided: Split, fold: int | None, folds: int) -> dict[str, Any]:
     """The data, without the folder's place on this machine: what a checkpoint must be for, and a bundle came from."""
-    files = [
-        [recording.path.relative_to(dataset.root).as_posix(), recording.path.stat().st_size]
-        for recording in dataset.recordings
-    ]
     parts = vars(divided).items()
     groups = {name: sorted({dataset.recordings[i].group for i in members}) for name, members in parts if members}
     return {
         "folder": dataset.root.name,
-        "digest": digest([files, [[vars(segment) for segment in each.segments] for each in dataset.recordings]]),
+        "digest": fingerprint(dataset),
         "recordings": {name: len(members) for name, members in parts},
         "labels": list(dataset.labels),
         "fold": None if fold is None else f"{fold} of {folds}",

@@ -58,6 +58,11 @@ def save_run(run: Run, recipe: Recipe) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     write_recipe(recipe, run.folder / RECIPE)
     save_weights(run.network, run.folder / WEIGHTS)
+    save_decision(run)
+
+
+def save_decision(run: Run) -> None:
+    """Writes all of `run` but its recipe and its weights, which are in its folder already."""
     described = {
         "labels": run.labels,
         "none": run.none,
