@@ -143,9 +143,17 @@ def test_the_best_epoch_of_the_last_stage_is_kept(run: Run, class_folders: Path,
     assert again["validation_loss"] == pytest.approx(best, rel=1e-4)
 
 
+def _has_reached(stage: int, checkpoint: Path) -> bool:
+    if not checkpoint.exists():
+        return False
+    with np.load(checkpoint) as arrays:
+        return bool(json.loads(str(arrays["reached"]))["stage"] >= stage)
+
+
 @pytest.mark.timeout(300)  # three trainings, one of them in another process
-def test_a_killed_run_goes_on_to_the_same_history(
-    run: Run, class_folders: Path, recipe: Path, cache: ArrayCache, tmp_path: Path
+@pytest.mark.parametrize("stage", [0, 1])
+def test_a_run_killed_in_any_stage_goes_on_to_the_same_history(
+    stage: int, run: Run, class_folders: Path, recipe: Path, cache: ArrayCache, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
     arguments = [sys.executable, "-c", TRAIN, *map(str, (class_folders, recipe, out, cache.folder))]
@@ -154,7 +162,7 @@ def test_a_killed_run_goes_on_to_the_same_history(
     process = subprocess.Popen(arguments, cwd=root, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 100
-        while not (out / "checkpoint.npz").exists():
+        while not _has_reached(stage, out / "checkpoint.npz"):
             assert process.poll() is None, "training ended before its first checkpoint"
             assert time.monotonic() < until, "no checkpoint"
             time.sleep(0.01)

@@ -86,6 +86,7 @@ def test_train_leaves_a_run_and_says_what_it_reached(class_folders: Path, cache:
     result = invoke(train, [class_folders, *options])
     assert result.exit_code == 0, result.output
     assert "actionstream export" in result.stdout
+    assert "stage 1: head: epoch 1 of 1, loss" in result.stdout
     assert "held-out fold" in (out / "metrics.json").read_text()
     described = json.loads((out / "run.json").read_text())
     assert described["provenance"]["seed"] == 9

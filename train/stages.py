@@ -98,9 +98,20 @@ def run_stage(task: Task, number: int, reached: Reached, state: dict[str, NDArra
             reached = replace(reached, epoch=epoch + 1, history=[*reached.history, row])
             save_checkpoint(task.folder, reached, stepper.state())
             bar.update(shown, description=f"{name}, loss {row.get('validation_loss', loss):.3f}")
+            if not task.console.is_terminal:  # where no bar is shown, a log grows by a line an epoch
+                left = (stage.epochs - epoch - 1) * row["seconds"]
+                task.console.print(
+                    f"{name}: {_told(row, stage.epochs)}, about {left / 60:.0f} min left", soft_wrap=True
+                )
     if validation is not None:
         load_weights(task.network, best)
     return Reached(reached.task, number + 1, 0, None, reached.history)
+
+
+def _told(row: dict[str, Any], epochs: int) -> str:
+    """An epoch's row of the history in words."""
+    measures = [name for name in row if name.endswith(("loss", "accuracy"))]
+    return ", ".join([f"epoch {row['epoch']} of {epochs}", *(f"{m.replace('_', ' ')} {row[m]:.3f}" for m in measures)])
 
 
 def _views(task: Task, stage: StageSettings) -> tuple[Views, Callable[[Piece], NDArray[Any]]]:
