@@ -6,11 +6,12 @@ DEV  := .venv
 PINS := .ci/constraints.txt
 SOURCES := pyproject.toml $(PINS)
 
-.PHONY: help demo test lint format wheel clean
+.PHONY: help demo test faults lint format wheel clean
 
 help:
 	@echo "make demo    run the embedded bundle on the embedded clip; writes out/demo"
 	@echo "make test    run the tests (installs TensorFlow for the export tests)"
+	@echo "make faults  measure how long every fault of a camera takes to get over; writes docs/cameras.md"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make format  ruff's formatter and import order"
 	@echo "make wheel   build dist/actionstream-*.whl"
@@ -20,6 +21,9 @@ demo: $(DEMO)/ready
 
 test: $(DEV)/ready
 	$(DEV)/bin/python -m pytest
+
+faults: $(DEV)/ready
+	$(DEV)/bin/python -m tests.faults
 
 lint: $(DEV)/ready
 	$(DEV)/bin/ruff check .

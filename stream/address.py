@@ -1,6 +1,9 @@
 """What a source's address says: which webcam it is, what to call it, how to show it without its secrets. Pure text.
 
-Imports nothing of ours and nothing heavy, so that the command line can clean every line that it prints.
+Imports of ours only the errors, and nothing heavy, so that the command line can clean every line that it prints.
+
+An address may name environment variables, `rtsp://${USER}:${PASSWORD}@camera/stream`. It is kept, and shown, as it was
+written; only what is handed to FFmpeg is `expanded`, so that no value can come out anywhere.
 """
 
 from __future__ import annotations
@@ -8,7 +11,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import PurePath
+from urllib.parse import quote
 
+from stream.errors import ConfigError
+
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+LOGIN_PART = re.compile(r"[^/]+://[^/?#]*@")
 WEBCAM = re.compile(r"(?:/dev/video)?(\d+)")
 DEFAULT_PORT = re.compile(r":554(?=/|$)")
 
@@ -29,6 +37,27 @@ def webcam_index(url: str) -> int | None:
     """The number of the webcam that `url` names ("0", "/dev/video0"); None where it names none."""
     match = WEBCAM.fullmatch(url)
     return int(match[1]) if match else None
+
+
+def expanded(url: str) -> str:
+    """`url` with the value of each `${VARIABLE}` of the environment in its place: a secret, never to be shown.
+
+    In user, password and query the value is percent-encoded, so it is written into the variable as it is; elsewhere it
+    is taken as it stands, and may be the whole address.
+
+    Raises:
+        ConfigError: a variable is not set.
+    """
+    login, query = LOGIN_PART.match(url), url.find("?")
+
+    def value(variable: re.Match[str]) -> str:
+        text = os.environ.get(variable[1])
+        if text is None:
+            raise ConfigError(f"{safe_url(url)}: the variable {variable[1]} is not set; export it and start again")
+        in_login = login is not None and variable.start() < login.end()
+        return quote(text, safe="") if in_login or 0 <= query < variable.start() else text
+
+    return VARIABLE.sub(value, url)
 
 
 def without_logins(text: str) -> str:

@@ -19,7 +19,7 @@ from io import StringIO
 import click
 
 from stream.address import without_logins
-from stream.commands.options import examples
+from stream.commands.options import DEBUG, examples, with_debug
 from stream.errors import StreamError
 
 GROUP = "actionstream.commands"
@@ -28,9 +28,10 @@ READER_GONE = 141  # 128 + SIGPIPE
 
 HELP = {
     "demo": "Run the embedded model on the embedded clip and score it.",
-    "watch": "Say what is happening in a camera, a webcam or a file.",
+    "watch": "Say what is happening in cameras, webcams or files.",
     "predict": "Every class of a clip, highest first; or a labelled GIF.",
     "devices": "List webcams with their sizes and rates.",
+    "config": "Check a cameras.toml and each of its cameras; its JSON schema.",
     "record": "Collect clips of one action from a camera into a class folder.",
     "train": "Train a recogniser on class folders of clips.",
     "calibrate": "Fit anew when a run speaks, on data that it has not seen.",
@@ -55,20 +56,6 @@ DEBIAN_PACKAGES = {
 """System libraries that opencv-python's wheel expects to find, and who brings them on a bare Debian or Ubuntu."""
 
 
-def _turn_on_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value:
-        context.meta["debug"] = True
-
-
-DEBUG = click.Option(
-    ["--debug"],
-    is_flag=True,
-    expose_value=False,
-    callback=_turn_on_debug,
-    help="Show the traceback of an error.",
-)
-
-
 class Commands(click.Group):
     """The group whose commands are entry points, loaded one at a time, by name."""
 
@@ -84,10 +71,7 @@ class Commands(click.Group):
             ImportError: a library that the command needs is not on this machine; `main` says how to get it.
         """
         for entry in entry_points(group=GROUP, name=cmd_name):
-            command = _load(entry)
-            if DEBUG not in command.params:
-                command.params.append(DEBUG)
-            return command
+            return with_debug(_load(entry))
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -17,10 +17,13 @@ from numpy.typing import NDArray
 Fit: TypeAlias = Literal["center", "squash", "letterbox", "region"]
 Mode: TypeAlias = Literal["carry", "window"]
 Kind: TypeAlias = Literal["started", "updated", "ended"]
+Health: TypeAlias = Literal["online", "stalled", "offline", "degraded", "failed"]
 Layout: TypeAlias = Literal["yuv420", "rgb", "bgr", "gray"]
 State: TypeAlias = Mapping[str, NDArray[Any]]
 """Named arrays, each (N, ...): a value. Nothing mutates one; a step returns the next."""
 
+AWAY: tuple[Health, ...] = ("stalled", "offline", "failed")
+"""Of these cameras nothing comes."""
 FITS: tuple[Fit, ...] = ("center", "squash", "letterbox", "region")
 MODES: tuple[Mode, ...] = ("carry", "window")
 
@@ -98,7 +101,8 @@ class Tick:
     """A frame that was sampled.
 
     Attributes:
-        camera, index, session, time, arrived: as in `Frame` (session with gaps counted in).
+        camera: the name of the track that it is a tick of: the camera's own, or one of several regions of its picture.
+        index, session, time, arrived: as in `Frame` (session with gaps counted in).
         image: (H, W, 3) uint8 RGB at the model's size.
         dt: media seconds since the session's previous tick; 0 at its first.
     """
@@ -163,6 +167,31 @@ class Event:
     model: str
 
 
+@dataclass(frozen=True)
+class Status:
+    """How a live camera is, told when that changes; of a file, only that it failed.
+
+    Attributes:
+        camera: its name; all of its tracks are meant.
+        session: of the newest frame, as in its label; at `online`, of the first frame that follows.
+        health: `online`: frames come. `stalled`: none come, the connection stands. `offline`: it cannot be reached and
+            is tried again. `degraded`: frames come, but not as they should. `failed`: it is not tried again.
+        reason: in plain words, without secrets; empty at `online`.
+        away: seconds without a frame so far; 0 where frames come without a break.
+    """
+
+    camera: str
+    session: int
+    health: Health
+    reason: str
+    away: float
+
+    @property
+    def is_away(self) -> bool:
+        """True where nothing comes."""
+        return self.health in AWAY
+
+
 class FeatureExtractor(Protocol):
     """Frames to features."""
 
@@ -182,15 +211,21 @@ class Source(Protocol):
     """Where frames come from. One thread iterates; `close` may be called from any thread and never blocks."""
 
     camera: str
-    live: bool
-    """True where frames arrive whether or not they are taken: a live source drops, a file waits."""
     url: str
     """Where it reads from, with user and password removed: safe to print."""
     input: Input
 
     @property
+    def live(self) -> bool:
+        """True where frames arrive whether or not they are taken: a live source drops, a file waits."""
+
+    @property
     def corrupt(self) -> int:
-        """Packets that could not be decoded and were passed over so far."""
+        """Packets that could not be decoded and were passed over so far, and pictures that are not whole."""
+
+    @property
+    def timed_by_arrival(self) -> bool:
+        """True once a live source's own times proved to be of no use."""
 
     def frames(self, session: int = 0) -> Iterator[Frame]:
         """Decoded frames, the first of them in `session`.
@@ -219,6 +254,9 @@ class Sink(Protocol):
     def event(self, event: Event) -> None:
         """Takes one event."""
 
+    def status(self, status: Status) -> None:
+        """Takes the news of a camera that went away, came back or is not well."""
+
     def close(self) -> None:
         """Flushes and releases; idempotent."""
 
@@ -232,7 +270,7 @@ class FrameSink(Sink, Protocol):
         """Frames of a live camera that it was handed and had no time for."""
 
     def attach(self, camera: str, live: bool) -> None:
-        """Is told of each camera before the first frame.
+        """Is told of each camera, or each of its tracks, before the first frame.
 
         Raises:
             SinkError: it cannot take this camera.

@@ -17,14 +17,14 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
-from stream.contracts import Event, Frame, FrameSink, Prediction, Sink, Source, Tick
+from stream.contracts import Event, Frame, FrameSink, Input, Prediction, Sink, Source, Status, Tick
 from stream.errors import ConfigError
-from stream.handover import POLL_S, SinkThread
+from stream.handover import POLL_S, SinkThread, Told
 from stream.latency import LatencyHistogram
 from stream.readers import CameraSummary, Reader, Taker
 from stream.ring import FrameRing
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("stream")
 
-SINKS_S, READERS_S = 1.4, 1.8  # after `stop`: until when sinks, then readers, are waited for
+SINKS_S, READERS_S = 1.2, 1.5  # after `stop`: until when sinks, then readers, are waited for; the rest is for us
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,16 @@ class Engine:
         sources: Sequence[Source],
         sinks: Sequence[Sink] = (),
         *,
+        tracks: Mapping[str, Mapping[str, Input]] = {},
+        awake: Mapping[str, Callable[[], bool]] = {},
+        patient: bool = False,
         realtime: bool = False,
         capacity: int = 4,
         max_wait_ms: float = 0.0,
         duration: float | None = None,
         on_frame: Callable[[Frame], None] | None = None,
         on_prediction: Callable[[Prediction, tuple[Event, ...]], None] | None = None,
+        on_status: Callable[[Status], None] | None = None,
         progress: Callable[[str, float], None] | None = None,
     ) -> None:
         """Puts the parts together; nothing starts yet.
@@ -86,24 +90,36 @@ class Engine:
                 sink that is behind on their results, and live cameras beside them drop ticks meanwhile.
             sinks: told everything, each in a thread of its own; a tick's events before its prediction. The engine
                 closes them.
+            tracks: cameras that are looked at for several things: camera -> name of a track -> what it sees. Each track
+                has a state of its own, and results carry its name. Any other camera is one track of its own name, seen
+                as the bundle wants it.
+            awake: cameras with a schedule: camera -> False while it is to be closed; must be quick.
+            patient: wait for live cameras however long they take to give their first frame; otherwise the run ends
+                where every source failed before.
             realtime: paces files by their own times.
-            capacity: ticks that may wait, a camera.
+            capacity: ticks that may wait, a track.
             max_wait_ms: how long a step waits for more cameras once it has one tick.
             duration: media seconds of each file, wall seconds of live cameras, after which the run ends.
-            on_frame: called in a reader's thread with each decoded frame; must be quick.
+            on_frame: called in a reader's thread with each decoded frame, once a track, under the track's name; must be
+                quick.
             on_prediction: called in the engine's thread with each prediction and its events; must be quick.
+            on_status: called in the engine's thread with the news of live cameras; must be quick.
             progress: called in the engine's thread with a camera's name and the media seconds read of it.
 
         Raises:
-            ConfigError: no sources, or two of one name.
+            ConfigError: no sources, two of one name, or two tracks of one name.
         """
         names = [source.camera for source in sources]
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"expected one or more sources of different names, got {names}; name them apart")
+        tracks = {name: tracks.get(name) or {name: recognizer.input} for name in names}
+        seen = [track for of_camera in tracks.values() for track in of_camera]
+        if len(set(seen)) < len(seen):
+            raise ConfigError(f"expected tracks of different names, got {seen}; name them apart")
         self._recognizer = recognizer
         self._max_wait_s = max_wait_ms / 1000
         self._duration = duration
-        self._on_prediction = on_prediction
+        self._on_prediction, self._on_status = on_prediction, on_status
         self._progress = progress
         self._signal = Condition()  # of all rings: one wait for whichever has something
         self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
@@ -113,20 +129,22 @@ class Engine:
         self._readers = [
             Reader(
                 source,
-                recognizer.input,
-                FrameRing(capacity, wait=not source.live, signal=self._signal),
+                tracks[source.camera],
+                FrameRing(capacity * len(tracks[source.camera]), wait=not source.live, signal=self._signal),
                 takers,
+                awake=awake.get(source.camera),
                 realtime=realtime,
                 duration=duration,
             )
             for source in sources
         ]
-        self._live = {source.camera for source in sources if source.live}
-        self._paced = realtime or len(self._live) == len(names)
+        self._live = {track for source in sources if source.live for track in tracks[source.camera]}
+        self._paced = realtime or all(source.live for source in sources)
+        self._patient = patient
         self._sinks = [SinkThread(sink, given_up=self._is_late_for_sinks) for sink in sinks]
         self._open = deque(self._readers)  # cameras not ended yet, the next in turn first
         self._stopped_at: float | None = None
-        self._started_at = 0.0
+        self._started_at = self._looked_at = 0.0
         self._latency = LatencyHistogram()
         self._events = 0
         self._faults_before = recognizer.faults.copy()
@@ -173,7 +191,8 @@ class Engine:
             sink.start()
         for frame_sink in self._frame_sinks:
             for reader in self._readers:
-                frame_sink.attach(reader.source.camera, reader.source.live)
+                for track in reader.tracks:
+                    frame_sink.attach(track.name, reader.source.live)
         self._recognizer.warm_up()
         self._started_at = time.monotonic()
         for reader in self._readers:
@@ -184,33 +203,46 @@ class Engine:
     def _loop(self) -> None:
         """Steps whatever is ready until nothing more can come."""
         while self._open and self._stopped_at is None:
-            batch = self._next_batch()
+            batch, news = self._next_batch()
             if batch:
                 self._step(batch)
             self._raise_faults()
+            for reader, status in news:
+                if not self._is_told_by_its_error(reader):
+                    self._tell_news(reader, status)
+            if self._is_hopeless():
+                return
             self._end_exhausted_cameras()
+            self._look_after_cameras()
             if self._is_live_over():
                 for reader in self._readers:
                     if reader.source.live:
                         reader.close()
-            if all(reader.fault and not len(reader.ring) for reader in self._readers):
-                return
 
-    def _next_batch(self) -> list[Tick]:
-        """The oldest tick of each camera that has one, at most a full batch, cameras in turn; none after a while."""
+    def _next_batch(self) -> tuple[list[Tick], list[tuple[Reader, Status]]]:
+        """The oldest tick of each track that has one, cameras in turn, and the news behind them; none after a while.
+
+        No more cameras are asked once a batch is full. News ends a camera's turn: it is told before the ticks behind.
+        """
         with self._signal:
             self._signal.wait_for(lambda: any(len(r.ring) or r.ring.closed for r in self._open), POLL_S)
             full = min(self._recognizer.batch_size, len(self._open))
             self._signal.wait_for(lambda: sum(len(r.ring) > 0 for r in self._open) >= full, self._max_wait_s)
         batch: list[Tick] = []
+        news: list[tuple[Reader, Status]] = []
         for _ in range(len(self._open)):
-            tick = self._open[0].ring.take(timeout=0)
-            self._open.rotate(-1)
-            if tick is not None:
-                batch.append(tick)
-            if len(batch) == self._recognizer.batch_size:
+            if len(batch) >= self._recognizer.batch_size:
                 break
-        return batch
+            reader = self._open[0]
+            self._open.rotate(-1)
+            for _ in reader.tracks:
+                item = reader.ring.take(timeout=0)
+                if isinstance(item, Status):
+                    news.append((reader, item))
+                if not isinstance(item, Tick):
+                    break
+                batch.append(item)
+        return batch, news
 
     def _step(self, batch: list[Tick]) -> None:
         """Judges a batch and tells the results: every sink all of them, then the caller, who may raise."""
@@ -219,7 +251,7 @@ class Engine:
             latency_ms = (time.monotonic() - tick.arrived) * 1000
             self._latency.add(latency_ms)
             prediction = replace(judged, latency_ms=latency_ms)
-            self._tell_sinks(tick.camera, events, prediction)
+            self._tell_sinks((*events, prediction), live=tick.camera in self._live)
             results.append((prediction, events))
         if self._on_prediction is not None:
             for prediction, events in results:
@@ -228,17 +260,49 @@ class Engine:
             for reader in self._readers:
                 self._progress(reader.source.camera, reader.media_s)
 
-    def _tell_sinks(self, camera: str, events: tuple[Event, ...], prediction: Prediction | None) -> None:
+    def _tell_sinks(self, told: Told, *, live: bool) -> None:
         """Tells every sink what came of a camera's tick, or of its end; a sink that failed costs the others nothing."""
-        self._events += sum(event.kind == "started" for event in events)
+        self._events += sum(isinstance(result, Event) and result.kind == "started" for result in told)
         for sink in self._sinks:
-            sink.put(events, prediction, live=camera in self._live)
+            sink.put(told, live=live)
+
+    def _tell_news(self, reader: Reader, status: Status) -> None:
+        """Tells how a camera is; one that went away has its open events ended first, and will start afresh."""
+        logger.info("%s is %s%s", status.camera, status.health, f": {status.reason}" if status.reason else "")
+        if status.is_away:
+            self._finish(reader)
+        self._tell_sinks((status,), live=reader.source.live)
+        if self._on_status is not None:
+            self._on_status(status)
 
     def _finish(self, reader: Reader) -> None:
         """Ends the open events of a camera."""
-        events = tuple(self._recognizer.finish(reader.source.camera))
+        events = tuple(event for track in reader.tracks for event in self._recognizer.finish(track.name))
         if events:
-            self._tell_sinks(reader.source.camera, events, None)
+            self._tell_sinks(events, live=reader.source.live)
+
+    def _look_after_cameras(self) -> None:
+        """Notices, every now and then, cameras that fell silent or are not well."""
+        now = time.monotonic()
+        if now - self._looked_at >= POLL_S:
+            self._looked_at = now
+            for reader in self._readers:
+                reader.look()
+
+    def _is_hopeless(self) -> bool:
+        """True where every source has failed, and all that came of them was judged and told."""
+        return all(
+            self._has_failed(reader) and (reader.ring.closed or not reader.given_up) and not len(reader.ring)
+            for reader in self._readers
+        )
+
+    def _has_failed(self, reader: Reader) -> bool:
+        """True for a file that cannot be read on, and for a camera that gave no frame yet and is not waited for."""
+        return reader.fault is not None and (reader.given_up or not self._patient)
+
+    def _is_told_by_its_error(self, reader: Reader) -> bool:
+        """True for an only source of which nothing came: what `run` raises says it, and nobody should read it twice."""
+        return len(self._readers) == 1 and not len(self._latency) and self._has_failed(reader)
 
     def _end_exhausted_cameras(self) -> None:
         """Ends the open events of cameras that ended and whose last tick was judged."""
@@ -288,14 +352,17 @@ class Engine:
     def _raise_if_every_camera_failed(self) -> None:
         """Raises the first camera's reason."""
         first = self._readers[0].fault
-        if first is not None and all(reader.fault for reader in self._readers):
+        if first is not None and all(self._has_failed(reader) for reader in self._readers):
             raise first
 
     def _summary(self) -> Summary:
         """What became of the run."""
         faults = self._recognizer.faults - self._faults_before
         return Summary(
-            cameras={reader.source.camera: reader.summary(faults[reader.source.camera]) for reader in self._readers},
+            cameras={
+                reader.source.camera: reader.summary(sum(faults[track.name] for track in reader.tracks))
+                for reader in self._readers
+            },
             predictions=len(self._latency),
             events=self._events,
             undelivered=sum(sink.undelivered for sink in self._sinks),

@@ -6,7 +6,9 @@
       DeviceError (RuntimeError)    a provider, a display or a library that is not usable here
       SourceError (OSError)
         SourceOpenError             could not be opened
-        SourceLost                  was open and ended, stalled or broke
+          SourceRefused             refused the user and password: asking again soon would only lock the account
+        SourceLost                  was open and ended or broke
+          SourceStalled             was open and fell silent
       SinkError (OSError)           could not be written to
 
 A message says what, what was expected, what was got, and what to do next, in one line. The command line prints it and
@@ -21,6 +23,8 @@ __all__ = [
     "SourceError",
     "SourceLost",
     "SourceOpenError",
+    "SourceRefused",
+    "SourceStalled",
     "StreamError",
 ]
 
@@ -49,8 +53,16 @@ class SourceOpenError(SourceError):
     """A video source that could not be opened."""
 
 
+class SourceRefused(SourceOpenError):
+    """A camera that wants another user or password."""
+
+
 class SourceLost(SourceError):
     """A video source that was open and ended, stalled or broke."""
+
+
+class SourceStalled(SourceLost):
+    """A video source that was open and fell silent, the connection still standing."""
 
 
 class SinkError(StreamError, OSError):

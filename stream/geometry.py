@@ -37,6 +37,15 @@ def fit(picture: Picture, input: Input) -> Image:
     return _padded(_upright_rgb(picture, rect, size), input)
 
 
+def vertical_scale(size: tuple[int, int], input: Input) -> float:
+    """The model's lines for each line of an upright picture of `size` (height, width), where it is not cut away."""
+    _, y0, _, y1 = rect = _part(size, input)
+    height = input.height
+    if input.fit in ("letterbox", "region"):
+        height, _ = _inscribed(rect, (input.height, input.width))
+    return height / (y1 - y0)
+
+
 def to_bgr(picture: Picture) -> Image:
     """The whole picture for people to look at: (h, w, 3) uint8 BGR, upright, sharing no memory with `picture`."""
     height, width = picture.size

@@ -1,7 +1,8 @@
-"""Hands results to a sink in a thread of the sink's own, through a bounded queue. Nothing here looks at a result.
+"""Hands results to a sink in a thread of the sink's own, through a bounded queue. Nothing here judges a result.
 
 Results of files and of live cameras wait in queues of their own. For files a full queue is waited for, so that
-nothing is lost; for live cameras the oldest result is dropped and counted, so that a slow sink never slows the line.
+nothing is lost; for live cameras the oldest label is dropped and counted, so that a slow sink never slows the line.
+Events, and how cameras are, come seldom and are kept.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Callable
 from threading import Condition, Thread
 from typing import TypeAlias
 
-from stream.contracts import Event, Prediction, Sink
+from stream.contracts import Event, Prediction, Sink, Status
 from stream.ring import FrameRing
 
-Told: TypeAlias = tuple[tuple[Event, ...], Prediction | None]
-"""The events of one tick, and its prediction; None where a camera ended."""
+Told: TypeAlias = tuple[Event | Status | Prediction, ...]
+"""What is told at once, in order: a tick's events before its prediction, the ends of events before why they ended."""
 
 POLL_S = 0.1
 
@@ -53,22 +54,21 @@ class SinkThread(Thread):
         """Results that were pushed out by newer ones, came too late, or still wait for a sink that stands still."""
         return self._put - self._delivered
 
-    def put(self, events: tuple[Event, ...], prediction: Prediction | None, *, live: bool) -> None:
-        """Hands over one tick's results; in vain once the sink has failed.
+    def put(self, told: Told, *, live: bool) -> None:
+        """Hands over what a tick, or a camera's news, came to; in vain once the sink has failed.
 
         Args:
-            events: of the tick.
-            prediction: of the tick; None where its camera ended.
-            live: True where its camera is live and the oldest result makes room, False where room is waited for.
+            told: for the sink.
+            live: True where its camera is live and the oldest label makes room, False where room is waited for.
         """
         self._put += 1
         if live:
-            self._of_live.put((events, prediction))
+            self._of_live.put(told, keep=any(not isinstance(result, Prediction) for result in told))
             return
         while self.fault is None and not self._has_room():
             if self._given_up():
                 return
-        self._of_files.put((events, prediction))
+        self._of_files.put(told)
 
     def finish(self) -> None:
         """Lets the thread deliver what waits, close the sink and end."""
@@ -85,15 +85,21 @@ class SinkThread(Thread):
     def _deliver(self) -> None:
         try:
             while (told := self._next()) is not None:
-                events, prediction = told
-                for event in events:
-                    self.sink.event(event)
-                if prediction is not None:
-                    self.sink.prediction(prediction)
+                for result in told:
+                    self._tell(result)
                 self._delivered += 1
         finally:
             self.closing = True
             self.sink.close()
+
+    def _tell(self, result: Event | Status | Prediction) -> None:
+        match result:
+            case Event():
+                self.sink.event(result)
+            case Status():
+                self.sink.status(result)
+            case Prediction():
+                self.sink.prediction(result)
 
     def _next(self) -> Told | None:
         """The oldest result of files or of live cameras, in turn; None once finished and all was taken."""

@@ -1,6 +1,7 @@
 """One camera's thread: frames out of a source, ticks into a ring, full frames to whoever asked. No model runs here.
 
-A file that fails ends its reader. A live camera is opened again, for as long as it takes, with a new session.
+A file that fails ends its reader. A live camera is opened again, for as long as it takes, with a new session; what
+became of it goes through the ring too, behind the ticks that came before.
 """
 
 from __future__ import annotations
@@ -8,22 +9,32 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Event as Flag
-from threading import Thread
+from threading import Lock, Thread
 from typing import TypeAlias
 
-from stream.contracts import Frame, Input, Source, Tick
+from stream.address import without_logins
+from stream.contracts import Frame, Input, Source, Status, Tick
+from stream.errors import ConfigError, DeviceError, SourceRefused, StreamError
+from stream.health import CameraHealth, reason_of
 from stream.ring import FrameRing
 from stream.sampling import Sampler
 
+News: TypeAlias = Tick | Status
+"""What a reader hands over."""
+
 Taker: TypeAlias = Callable[[Frame, int], None]
-"""Takes a decoded frame and the index of the newest tick at or before it (-1: none)."""
+"""Takes a decoded frame, under its track's name, and the index of that track's newest tick by then (-1: none)."""
 
 logger = logging.getLogger("stream")
 
-BACKOFF_S = (0.2, 5.0)  # first and longest wait before a camera is opened again
+BACKOFF_S = (0.2, 5.0)  # shortest and longest wait before a camera is opened again
+REFUSED_S = (5.0, 60.0)  # the same after a refused login: cameras lock accounts that are tried too often
+STEADY_S = 5.0  # of frames, after which a connection counts as a good one
+ASLEEP_S = 0.5  # between two looks at a camera's schedule
 
 
 @dataclass(frozen=True)
@@ -32,9 +43,9 @@ class CameraSummary:
 
     Attributes:
         frames: decoded.
-        ticks: sampled; of these `dropped` were pushed out by newer ones before they were judged.
+        ticks: sampled, of all its tracks; of these `dropped` were pushed out by newer ones before they were judged.
         faults: ticks judged to be none because their numbers were not finite, or their run failed.
-        corrupt: packets that could not be decoded and were passed over.
+        corrupt: packets that could not be decoded and were passed over, and pictures that are not whole.
         sessions: with at least one tick.
         reopened: times that it was lost and came back.
         media_s: media seconds covered, over all sessions.
@@ -52,22 +63,66 @@ class CameraSummary:
     error: str | None
 
 
+class Backoff:
+    """How long to wait before a camera is opened again: twice as long each time, and never in step with others."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+        self._was_refused = False
+
+    def reset(self) -> None:
+        """Begins with the shortest wait again."""
+        self._tries = 0
+
+    def after(self, error: Exception) -> float:
+        """Seconds to wait after one more failure."""
+        refused = isinstance(error, SourceRefused)
+        if refused != self._was_refused:
+            self._was_refused, self._tries = refused, 0
+        shortest, longest = REFUSED_S if refused else BACKOFF_S
+        self._tries = min(self._tries + 1, 10)
+        ceiling = min(longest, shortest * 2**self._tries)
+        return random.uniform(max(shortest, ceiling / 2), ceiling)
+
+
+class Track:
+    """One thing that a camera is looked at for: its name, what it sees, and how far it is."""
+
+    def __init__(self, name: str, input: Input) -> None:
+        """Makes a track that has seen nothing."""
+        self.name = name
+        self.tick: Tick | None = None
+        self.ticks = self.sessions = 0
+        self._sampler = Sampler(input)
+
+    def offer(self, frame: Frame, ring: FrameRing[News]) -> None:
+        """Puts the tick that `frame` fires, if it does, into `ring`; one that is closed takes none."""
+        tick = self._sampler.offer(frame)
+        if tick is not None and ring.put(tick):
+            self.sessions += self.tick is None or tick.session != self.tick.session
+            self.ticks += 1
+            self.tick = tick
+
+
 class Reader(Thread):
     """Reads one source until it ends or is closed.
 
     Attributes:
-        ring: where its ticks go; closed when no more will come.
+        ring: where its ticks go, and how a camera is; closed when no more will come.
+        tracks: by name; every frame is offered to each.
         fault: why the file failed, or why the camera never gave a frame yet; else None.
+        given_up: True where it failed for good.
         taker_fault: what a taker raised, which ends the thread: it is no failure of the camera; else None.
     """
 
     def __init__(
         self,
         source: Source,
-        input: Input,
-        ring: FrameRing[Tick],
+        inputs: Mapping[str, Input],
+        ring: FrameRing[News],
         takers: Sequence[Taker] = (),
         *,
+        awake: Callable[[], bool] | None = None,
         realtime: bool = False,
         duration: float | None = None,
     ) -> None:
@@ -75,27 +130,34 @@ class Reader(Thread):
 
         Args:
             source: where frames come from; this thread iterates it.
-            input: what the model wants of them.
+            inputs: the camera's tracks: name -> what the model is to see of a frame.
             ring: waits when full for a file, drops the oldest for a live camera.
-            takers: called with each frame, after its tick is in the ring.
+            takers: called with each frame, once a track, after the track's tick is in the ring.
+            awake: False while a live camera is to be closed; asked about every frame, so it must be quick. None: never.
             realtime: paces a file by its own times.
             duration: media seconds after which a file ends.
         """
         super().__init__(name=f"reader {source.camera}", daemon=True)
         self.source = source
         self.ring = ring
+        self.tracks = tuple(Track(name, input) for name, input in inputs.items())
         self.fault: Exception | None = None
+        self.given_up = False
         self.taker_fault: Exception | None = None
         self.media_s = 0.0
         self._takers = takers
+        self._awake = awake if awake is not None and source.live else lambda: True
         self._paced = realtime and not source.live
         self._duration = None if source.live else duration
-        self._sampler = Sampler(input)
         self._closing = Flag()
+        self._telling = Lock()  # guards the camera's health: the engine's thread looks after it too
+        self._health = CameraHealth(source.camera, source.url, time.monotonic())
+        self._backoff = Backoff()
         self._last: Frame | None = None
-        self._tick: Tick | None = None
+        self._since: float | None = None  # when this connection's first frame arrived
+        self._stalls = 0  # of this connection: silences that it survived
         self._anchor = 0.0
-        self._frames = self._ticks = self._sessions = self._reopened = 0
+        self._frames = self._reopened = 0
 
     def close(self) -> None:
         """Asks the thread to end; never blocks."""
@@ -103,18 +165,26 @@ class Reader(Thread):
         self.source.close()
         self.ring.close()
 
+    def look(self) -> None:
+        """Notices a live camera that fell silent though its thread still waits for it, or is unwell; in any thread."""
+        if not self.source.live or self._closing.is_set():
+            return
+        with self._telling:
+            now, source = time.monotonic(), self.source
+            self._tell(self._health.look(now, source.corrupt, self.ring.dropped, source.timed_by_arrival))
+
     def summary(self, faults: int) -> CameraSummary:
         """What became of the camera so far, `faults` of its ticks being of no use to whoever judged them."""
         return CameraSummary(
             frames=self._frames,
-            ticks=self._ticks,
+            ticks=sum(track.ticks for track in self.tracks),
             dropped=self.ring.dropped,
             faults=faults,
             corrupt=self.source.corrupt,
-            sessions=self._sessions,
+            sessions=max(track.sessions for track in self.tracks),
             reopened=self._reopened,
             media_s=self.media_s,
-            error=None if self.fault is None else str(self.fault),
+            error=None if self.fault is None else reason_of(self.fault),
         )
 
     def run(self) -> None:
@@ -125,68 +195,102 @@ class Reader(Thread):
             else:
                 self._read(0)
         except Exception as error:  # noqa: BLE001  law 6: a camera that fails costs nobody else a frame
-            self.fault = error
-            logger.error("%s failed: %s", self.source.camera, error)
+            self.fault, self.given_up = error, True
+            with self._telling:
+                self._tell(self._health.failed(error))
         finally:
             self.ring.close()
 
     def _read_forever(self) -> None:
-        """Reads a live camera, opening it again whenever it fails, until it ends or is closed."""
-        first, longest = BACKOFF_S
-        pause = first
-        away = False
+        """Reads a live camera, opening it again whenever it fails, until it ends or is closed.
+
+        Raises:
+            ConfigError, DeviceError: what is asked of it cannot be; opening it again would change nothing.
+        """
         while not self._closing.is_set():
-            frames_before, began = self._frames, time.monotonic()
+            if not self._awake():
+                with self._telling:
+                    self._tell(self._health.asleep(time.monotonic()))
+                self._closing.wait(ASLEEP_S)
+                continue
             try:
                 self._read(self._last.session + 1 if self._last else 0)
-                return
+            except (ConfigError, DeviceError):
+                raise
             except Exception as error:  # noqa: BLE001  a damaged stream raises far more than SourceError
-                was_there = self._frames > frames_before
-                if not self._closing.is_set() and (was_there or not away):
-                    logger.warning("%s is away, will be opened again: %s", self.source.camera, error)
-                if self._last is None:
-                    self.fault = error
-            away = True
-            if time.monotonic() - began > longest:  # not for a camera that comes and goes
-                pause = first
-            self._closing.wait(pause * random.uniform(0.5, 1))
-            pause = min(longest, 2 * pause)
+                self._lose(error)
+            else:
+                if self._awake():
+                    return
+
+    def _lose(self, error: Exception) -> None:
+        """Tells that the connection is gone, and waits before the next."""
+        if self._closing.is_set():
+            return
+        now = time.monotonic()
+        if self._last is None:
+            self.fault = error
+        elif self._since is not None and self._last.arrived - self._since >= STEADY_S:
+            self._backoff.reset()
+        if not isinstance(error, StreamError):
+            trace = without_logins("".join(traceback.format_exception(error)))
+            logger.debug("%s: an error that nobody foresaw\n%s", self.source.camera, trace)
+        with self._telling:
+            self._tell(self._health.lost(error, now))
+        self._closing.wait(self._backoff.after(error))
 
     def _read(self, session: int) -> None:
-        """Reads the source once, from its opening to its end."""
-        opened = False
+        """Reads the source once, from its opening to its end, or to the end of its schedule."""
+        self._since, self._stalls = None, 0
         for frame in self.source.frames(session):
-            if not opened:
-                opened = True
-                self._welcome()
-            if self._closing.is_set() or self._is_past_duration(frame):
+            if self._closing.is_set() or self._is_past_duration(frame) or not self._awake():
                 return
-            self._take(self._on_time(frame) if self._paced else frame)
+            if self.source.live:
+                frame = self._welcomed(frame)
+            elif self._paced:
+                frame = self._on_time(frame)
+            self._take(frame)
 
-    def _welcome(self) -> None:
-        """The source gave its first frame, maybe after it was away."""
-        self.fault = None
-        if self._last is not None:
-            self._reopened += 1
-            logger.warning("%s is back", self.source.camera)
+    def _welcomed(self, frame: Frame) -> Frame:
+        """The frame of a live camera, in a session of its own where the camera was away before it; that it is back."""
+        with self._telling:
+            # Its engine ended what was on when it fell silent: a connection that survived that goes on afresh.
+            self._stalls += self._since is not None and self._health.is_away
+            if self._stalls:
+                frame = replace(frame, session=frame.session + self._stalls)
+            self._tell(self._health.frame(frame.session + self._gaps(), time.monotonic()))
+        if self._since is None:
+            self._since = frame.arrived
+            self._reopened += self._last is not None
+            self.fault = None
+        return frame
+
+    def _tell(self, status: Status | None) -> None:
+        """Puts news behind the ticks that came before it; its caller holds `_telling`."""
+        if status is not None:
+            self.ring.put(status, keep=True)
 
     def _take(self, frame: Frame) -> None:
-        """Counts a frame, samples it, hands it on."""
+        """Counts a frame, and hands it on to each track and its takers."""
         self.media_s += self._advance(frame)
         self._last = frame
         self._frames += 1
-        tick = self._sampler.offer(frame)
-        # The tick goes before the frame: a video sink waits for its prediction. A ring that is closed takes none.
-        if tick is not None and self.ring.put(tick):
-            self._sessions += self._tick is None or tick.session != self._tick.session
-            self._tick = tick
-            self._ticks += 1
-        try:
-            for taker in self._takers:
-                taker(frame, self._tick.index if self._tick else -1)
-        except Exception as error:  # noqa: BLE001  raised in the engine's thread
-            self.taker_fault = error
-            self.close()
+        for track in self.tracks:
+            seen = frame if frame.camera == track.name else replace(frame, camera=track.name)
+            track.offer(seen, self.ring)  # before the takers: a video sink waits for the prediction
+            try:
+                for taker in self._takers:
+                    taker(seen, track.tick.index if track.tick else -1)
+            except Exception as error:  # noqa: BLE001  raised in the engine's thread
+                self.taker_fault = error
+                self.close()
+                return
+        self._health.session = self._last.session + self._gaps()
+
+    def _gaps(self) -> int:
+        """Sessions that samplers began beside the source's own: labels count them in, and so does what is told."""
+        tick = self.tracks[0].tick
+        return tick.session - self._last.session if tick and self._last else 0
 
     def _advance(self, frame: Frame) -> float:
         """Media seconds from the last frame to this one; 0 at a session's first."""

@@ -8,8 +8,8 @@ there are. A camera whose numbers stop being finite, or that makes a run fail, s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,8 +21,10 @@ from stream.bundle import Bundle
 from stream.contracts import Event, FeatureExtractor, Head, Input, Mode, Prediction, Tick
 from stream.decision import DecisionState, Moment, Settings, decide, finish, initial, scores_of
 from stream.errors import BundleError, ConfigError
+from stream.gate import MotionGate
 from stream.inference import OnnxFeatures, OnnxHead
 from stream.ring import FeatureRing
+from stream.schema import LabelRule
 from stream.state import StateBank
 
 Result: TypeAlias = tuple[Prediction, tuple[Event, ...]]
@@ -49,6 +51,8 @@ class Recognizer:
         batch_size: int = 1,
         mode: Mode | None = None,
         window: int | None = None,
+        rules: Mapping[str, Mapping[str, LabelRule]] = {},
+        gate: float | None = None,
     ) -> None:
         """Joins a bundle and its two halves, whichever runtime they run in.
 
@@ -59,9 +63,11 @@ class Recognizer:
             batch_size: rows of every run; more ticks than that are run in several.
             mode: `carry` or `window`; the bundle's when None.
             window: ticks of a window; the bundle's when None.
+            rules: cameras that are judged by other thresholds than the bundle's: camera -> label -> its rule.
+            gate: grey levels of motion below which a tick's features are not computed (stream.gate); all are when None.
 
         Raises:
-            ConfigError: the mode, the window or the batch size cannot be.
+            ConfigError: the mode, the window, the batch size, a rule's label or the gate cannot be.
         """
         spec = bundle.spec
         self.bundle = bundle
@@ -75,6 +81,7 @@ class Recognizer:
         self.window = length if self.mode == "window" else None
         self.faults: Counter[str] = Counter()
         """Ticks a camera whose numbers were not finite, or whose run failed."""
+        self._gate = None if gate is None else MotionGate(gate)
         self._check_options()
 
         self._features = features
@@ -92,6 +99,7 @@ class Recognizer:
             model=bundle.model,
             digest=bundle.digest,
         )
+        self._settings_of = {camera: self._with_rules(camera, own) for camera, own in rules.items()}
 
     @classmethod
     def load(
@@ -103,6 +111,8 @@ class Recognizer:
         batch_size: int = 1,
         mode: Mode | None = None,
         window: int | None = None,
+        rules: Mapping[str, Mapping[str, LabelRule]] = {},
+        gate: float | None = None,
     ) -> Recognizer:
         """The recognizer of the bundle in `folder`, in ONNX Runtime.
 
@@ -113,6 +123,8 @@ class Recognizer:
             batch_size: as in `Recognizer`.
             mode: as in `Recognizer`.
             window: as in `Recognizer`.
+            rules: as in `Recognizer`.
+            gate: as in `Recognizer`.
 
         Raises:
             BundleError: the bundle is missing, damaged, or its graphs do not fit it or each other.
@@ -125,7 +137,7 @@ class Recognizer:
             raise BundleError(
                 f"{bundle.folder}: expected a head for {features.width} features, got {head.width}; export it again"
             )
-        return cls(bundle, features, head, batch_size=batch_size, mode=mode, window=window)
+        return cls(bundle, features, head, batch_size=batch_size, mode=mode, window=window, rules=rules, gate=gate)
 
     def warm_up(self) -> None:
         """Runs both graphs once on zeros, so that the first tick is not the slow one.
@@ -171,6 +183,13 @@ class Recognizer:
         self._feature_states.drop(camera)
         self._head_states.drop(camera)
         self._ring.reset(camera)
+        if self._gate is not None:
+            self._gate.forget(camera)
+
+    @property
+    def gated(self) -> Counter[str]:
+        """Ticks a camera whose features were not computed, since nothing had moved."""
+        return Counter() if self._gate is None else self._gate.gated
 
     def _check_options(self) -> None:
         if self.batch_size < 1:
@@ -181,12 +200,25 @@ class Recognizer:
             raise ConfigError(f"window: expected 1 tick or more, got {self.window}; {self.model} names none of its own")
         if self.mode == "window" and self.bundle.spec.features.state:
             raise ConfigError(f"mode: {self.model} keeps state in its features and expects carry, got window")
+        if self._gate is not None and self.bundle.spec.features.state:
+            raise ConfigError(
+                f"gate: {self.model} keeps state in its features and must see every tick; expected no gate"
+            )
+
+    def _with_rules(self, camera: str, rules: Mapping[str, LabelRule]) -> Settings:
+        """The bundle's settings with the rules of `camera` over them."""
+        unknown = sorted(rules.keys() - self._settings.rules.keys())
+        if unknown:
+            raise ConfigError(
+                f"rules of {camera}: expected labels of {self.model} ({', '.join(self._settings.rules)}), got {unknown}"
+            )
+        return replace(self._settings, rules={**self._settings.rules, **rules})
 
     def _advance(self, ticks: Sequence[Tick]) -> list[Result]:
         """The results of one batch of ticks, each of another camera."""
         cameras = [tick.camera for tick in ticks]
         ended = [self._begin(tick) for tick in ticks]
-        seen = self._extract(ticks)
+        seen = self._extract(ticks) if self._gate is None else self._gate.features(ticks, self._extract)
         self._feature_states.scatter(cameras, seen.state)
         judged = self._judge(cameras, seen.output)
         scores = scores_of(judged.output, self.bundle.spec.decision.temperature)
@@ -233,8 +265,9 @@ class Recognizer:
         camera = self._cameras[tick.camera]
         seen = camera.seen + 1
         warm = seen >= self.bundle.spec.temporal.warmup
+        settings = self._settings_of.get(tick.camera, self._settings)
         moment = Moment(tick.camera, tick.session, tick.index, tick.time, tick.dt, warm)
-        decision, label, events = decide(self._settings, camera.decision, moment, scores)
+        decision, label, events = decide(settings, camera.decision, moment, scores)
         self._cameras[tick.camera] = _Camera(tick.session, seen, decision)
         return self._prediction(tick, label, scores, warm), (*before, *events)
 

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 
+KEPT = 256
+"""Items that a ring keeps beside its capacity: far more than a camera has news while anybody stands still."""
+
 
 class FrameRing(Generic[T]):
     """A bounded hand-over from one thread to another: it waits when full (files) or drops the oldest (live).
@@ -28,28 +31,35 @@ class FrameRing(Generic[T]):
         """Makes an empty ring.
 
         Args:
-            capacity: items held at most, 1 or more.
+            capacity: items held at most, 1 or more, beside those that are put to be kept.
             wait: True where `put` blocks while the ring is full; False where it drops the oldest item.
             signal: notified at every put, take and close; its own when None.
         """
-        self._items: deque[T] = deque()
-        self._capacity = capacity
+        self._items: deque[tuple[T, bool]] = deque()
+        self._held = {False: 0, True: 0}  # items that may be dropped, and that are to be kept
+        self._limits = {False: capacity, True: KEPT}
         self._wait = wait
         self._signal = signal if signal is not None else Condition()
         self._closed = False
         self._dropped = 0
 
-    def put(self, item: T) -> bool:
-        """True once `item` is in the ring; False where the ring is, or was meanwhile, closed."""
+    def put(self, item: T, *, keep: bool = False) -> bool:
+        """True once `item` is in the ring; False where the ring is, or was meanwhile, closed.
+
+        Args:
+            item: goes in behind all others.
+            keep: True for what must not be lost: it takes none of the capacity, waits for nothing, and newer items do
+                not push it out. Of these, too, there is an end: the oldest goes where `KEPT` wait.
+        """
         with self._signal:
-            if self._wait:
-                self._signal.wait_for(lambda: self._closed or len(self._items) < self._capacity)
+            if self._wait and not keep:
+                self._signal.wait_for(lambda: self._closed or self._held[False] < self._limits[False])
             if self._closed:
                 return False
-            if len(self._items) == self._capacity:
-                self._items.popleft()
-                self._dropped += 1
-            self._items.append(item)
+            if self._held[keep] == self._limits[keep]:
+                self._drop_oldest(keep)
+            self._items.append((item, keep))
+            self._held[keep] += 1
             self._signal.notify_all()
             return True
 
@@ -63,7 +73,8 @@ class FrameRing(Generic[T]):
             self._signal.wait_for(lambda: self._closed or self._items, timeout)
             if not self._items:
                 return None
-            item = self._items.popleft()
+            item, kept = self._items.popleft()
+            self._held[kept] -= 1
             self._signal.notify_all()
             return item
 
@@ -85,6 +96,12 @@ class FrameRing(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def _drop_oldest(self, keep: bool) -> None:
+        """Makes room for one item, to be kept or not."""
+        del self._items[next(index for index, (_, kept) in enumerate(self._items) if kept is keep)]
+        self._held[keep] -= 1
+        self._dropped += 1
 
 
 class FeatureRing:

@@ -20,6 +20,8 @@ Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f]+$", max_length=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
+PERSON = "person_px"
+"""Key in `provenance`: how many lines of the model's picture the smallest person fills whom it learned from."""
 UNHASHED = "0" * 64
 """What a hash is until `write_bundle` fills it in."""
 

@@ -26,7 +26,10 @@ class PatternCamera:
         connections: what each opening gives, in turn: a number of frames, then the exception (None: a normal end).
             Past the last one it is refused.
         pictures: (h, w, 3) uint8 RGB, shown in turn; a walking square when None.
-        stuck: after its frames it never returns, not even when closed, until `release` is set.
+        stuck: frames of a connection after which it never goes on, not even when closed, until `release` is set.
+
+    Attributes:
+        opened, let_go: connections that were begun, and that were ended, by itself or by whoever read them.
     """
 
     def __init__(
@@ -38,11 +41,12 @@ class PatternCamera:
         fps: float = 0,
         connections: tuple[tuple[int, Exception | None], ...] = ((50, None),),
         pictures: Sequence[NDArray[np.uint8]] | None = None,
-        stuck: bool = False,
+        stuck: int | None = None,
     ) -> None:
         self.input, self.camera, self.live, self.url = input, camera, live, f"pattern:{camera}"
         self.corrupt = 0
-        self.opened = 0
+        self.timed_by_arrival = False
+        self.opened = self.let_go = 0
         self.release = threading.Event()
         self._pause = 1 / fps if fps else 0.0
         self._connections = connections
@@ -57,17 +61,24 @@ class PatternCamera:
         if opened >= len(self._connections) or self._connections[opened][0] == 0:
             raise SourceOpenError(f"{self.url}: nobody there")
         count, end = self._connections[opened]
-        for _ in range(count):
+        try:
+            yield from self._shown(count, session)
+        finally:
+            self.let_go += 1
+        if end is not None and not self._closed.is_set():
+            raise end
+
+    def _shown(self, count: int, session: int) -> Iterator[Frame]:
+        """`count` frames."""
+        for number in range(count + 1):
+            if number == self._stuck:
+                self.release.wait()
             self._closed.wait(self._pause)
-            if self._closed.is_set():
+            if number == count or self._closed.is_set():
                 return
             picture = self._pictures[self._index % len(self._pictures)]
             yield Frame(self.camera, self._index, session, self._index / 25, time.monotonic(), picture)
             self._index += 1
-        if self._stuck:
-            self.release.wait()
-        if end is not None:
-            raise end
 
     def __iter__(self) -> Iterator[Tick]:
         """The sampled ticks."""

@@ -162,3 +162,12 @@ def no_thread_left_behind() -> Iterator[None]:
     for thread in late:
         thread.join(5)
     assert not [thread.name for thread in late if thread.is_alive()]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter limits of what is connected to, so that what takes seconds in the field takes one here."""
+    from stream.sources import connection
+
+    monkeypatch.setattr(connection, "OPEN_S", 1.0)
+    monkeypatch.setattr(connection, "SILENCE_S", 1.0)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stream.contracts import Event, Prediction, Source
+from stream.contracts import Event, Prediction, Source, Status
 from stream.engine import Engine, Summary
 from stream.recognizer import Recognizer
 from stream.sources import open_source
@@ -23,6 +23,8 @@ class Notes:
     def __init__(self, gate: threading.Event | None = None) -> None:
         self.predictions: list[Prediction] = []
         self.events: list[Event] = []
+        self.statuses: list[Status] = []
+        self.told: list[Event | Status | Prediction] = []
         self.order: list[str] = []
         self.closed = 0
         self._gate = gate
@@ -32,12 +34,20 @@ class Notes:
         if self._gate is not None:
             self._gate.wait()
         self.predictions.append(prediction)
+        self.told.append(prediction)
         self.order.append("prediction")
 
     def event(self, event: Event) -> None:
         """Keeps it."""
         self.events.append(event)
+        self.told.append(event)
         self.order.append("event")
+
+    def status(self, status: Status) -> None:
+        """Keeps it."""
+        self.statuses.append(status)
+        self.told.append(status)
+        self.order.append(status.health)
 
     def close(self) -> None:
         """Counts its calls."""

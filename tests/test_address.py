@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
-from stream.address import camera_name, safe_url, without_logins
+from stream.address import camera_name, expanded, safe_url, without_logins
 from stream.contracts import Input, Source
-from stream.errors import SourceOpenError
-from stream.sources import RtspSource, WebcamSource, open_source
+from stream.errors import ConfigError, SourceOpenError
+from stream.sources import (
+    FileSource,
+    HttpSource,
+    PatternSource,
+    PictureSource,
+    PipeSource,
+    RtspSource,
+    WebcamSource,
+    open_source,
+)
 
 INPUT = Input(32, 32)
 SECRET = "hunter2"
@@ -38,9 +48,8 @@ def test_no_secret_in_what_is_shown(url: str) -> None:
         assert "10.0.0.2" in text
         assert SECRET not in text
         assert "admin" not in text
-    if url.lower().startswith("rtsp"):
-        source = open_source(url, INPUT)
-        assert SECRET not in source.url + source.camera + repr(source)
+    source = open_source(url, INPUT)
+    assert SECRET not in source.url + source.camera + repr(source)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +112,70 @@ def test_cameras_get_readable_names(url: str, name: str) -> None:
     assert camera_name(url) == name
 
 
-def test_open_source_picks_by_address() -> None:
-    webcam, camera = open_source("/dev/video3", INPUT), open_source("rtsp://h/s", INPUT, camera="door", transport="udp")
-    assert isinstance(webcam, WebcamSource) and webcam.camera == "webcam-3"
+@pytest.mark.parametrize(
+    ("url", "reached"),
+    [
+        ("rtsp://${ME}:${MINE}@10.0.0.2/live", "rtsp://ad%20min:p%40ss%2Fw%3Ard%25@10.0.0.2/live"),
+        ("rtsp://admin:${MINE}@${HOST}/live", "rtsp://admin:p%40ss%2Fw%3Ard%25@10.0.0.2:8554/live"),
+        ("rtsp://${HOST}/${WAY}/0", "rtsp://10.0.0.2:8554/live/main/0"),
+        ("rtsp://${HOST}/a@b/${WAY}", "rtsp://10.0.0.2:8554/a@b/live/main"),
+        ("http://${HOST}/video?token=${MINE}&size=1", "http://10.0.0.2:8554/video?token=p%40ss%2Fw%3Ard%25&size=1"),
+        ("${ALL}", "rtsp://admin:p%40ss@10.0.0.2/live"),
+        ("rtsp://10.0.0.2/$ME/{ME}", "rtsp://10.0.0.2/$ME/{ME}"),
+    ],
+)
+def test_variables_are_expanded_where_they_stand(url: str, reached: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"ME": "ad min", "MINE": "p@ss/w:rd%", "HOST": "10.0.0.2:8554", "WAY": "live/main"}
+    for name, value in (values | {"ALL": "rtsp://admin:p%40ss@10.0.0.2/live"}).items():
+        monkeypatch.setenv(name, value)
+    assert expanded(url) == reached
+    source = open_source(url, INPUT)
+    assert isinstance(source, RtspSource | HttpSource)
+    shown = source.url + source.camera + repr(source) + safe_url(url) + without_logins(f"{url}: gone")
+    assert not any(value in shown for value in (*values.values(), "p%40", "admin"))
+
+
+@pytest.mark.parametrize("url", ["rtsp://${NOBODY_SET_ME}:secret@10.0.0.2/live", "${NOBODY_SET_ME}"])
+def test_a_variable_that_is_not_set_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="the variable NOBODY_SET_ME is not set") as caught:
+        open_source(url, INPUT)
+    assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
+    monkeypatch.setenv("NOBODY_SET_ME", "rtsp://10.0.0.2/live")
+    source = open_source("${NOBODY_SET_ME}", INPUT)
+    monkeypatch.delenv("NOBODY_SET_ME")
+    with pytest.raises(ConfigError, match="NOBODY_SET_ME"):
+        next(source.frames())
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "live", "camera"),
+    [
+        ("/dev/video3", WebcamSource, True, "webcam-3"),
+        ("rtsp://h/s", RtspSource, True, "h/s"),
+        ("RTSPS://h/s", RtspSource, True, "h/s"),
+        ("http://h/video", HttpSource, True, "h/video"),
+        ("http://h/cgi/mjpg?name=a.mp4", HttpSource, True, "h/cgi/mjpg"),
+        ("https://h/a%20clip.MP4?token=x", HttpSource, False, "h/a%20clip.MP4"),
+        ("lavfi:testsrc2=size=64x48,realtime", PatternSource, True, "testsrc2"),
+        ("lavfi:testsrc2=size=64x48", PatternSource, False, "testsrc2"),
+        ("-", PipeSource, True, "stdin"),
+        ("test_address.py", FileSource, False, "test_address"),
+    ],
+)
+def test_open_source_picks_by_address(url: str, kind: type[Source], live: bool, camera: str) -> None:
+    path = str(Path(__file__)) if url.endswith(".py") else url
+    source = open_source(path, INPUT, rotation=90, decode="software")
+    assert isinstance(source, kind) and isinstance(source, Source)
+    assert (source.live, source.camera) == (live, camera)
+
+
+def test_what_is_asked_for_is_handed_on(tmp_path: Path) -> None:
+    camera = open_source("rtsp://h/s", INPUT, camera="door", transport="udp")
+    webcam = open_source("0", INPUT, size=(640, 480), fps=15, format="MJPG")
+    (tmp_path / "1.png").touch()
+    pictures = open_source(tmp_path, INPUT, fps=5, loop=True)
     assert isinstance(camera, RtspSource) and (camera.camera, camera.transport) == ("door", "udp")
-    assert isinstance(webcam, Source) and isinstance(camera, Source)
+    assert isinstance(webcam, WebcamSource) and (webcam.size, webcam.fps, webcam.format) == ((640, 480), 15, "MJPG")
+    assert isinstance(pictures, PictureSource) and (pictures.fps, pictures.loop) == (5, True)
     with pytest.raises(SourceOpenError, match="expected rtsp://"):
         open_source("gopher://x", INPUT)

@@ -24,7 +24,7 @@ from stream.commands.terminal import clock
 from stream.contracts import Event, Frame, Picture, Prediction
 from stream.errors import ConfigError
 from stream.sinks.jsonl import label_record
-from tests.media import moving_pictures
+from tests.media import encode, moving_pictures
 from tests.process import run
 
 
@@ -105,6 +105,14 @@ def test_watch_steps_windows_when_told(
     """The tiny bundle has no window of its own, and says so."""
     assert main(["watch", str(h264_clip), "--model", str(tiny_bundle), "--mode", "window"]) == 1
     assert "window" in capsys.readouterr().err
+
+
+def test_watch_leaves_the_backbone_out_where_nothing_moves(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = encode([moving_pictures(1)[0]] * 50, tmp_path / "still.mkv", codec="ffv1")
+    assert "95.0% of the ticks" in say(["watch", still, "--model", tiny_bundle, "--gate", "0"], capsys)
+    assert "gated" not in say(["watch", still, "--model", tiny_bundle], capsys)
 
 
 @pytest.mark.parametrize("option", ["--labels", "--events", "--save"])

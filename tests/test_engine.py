@@ -22,7 +22,7 @@ from stream.recognizer import Recognizer, Result
 from stream.sinks.jsonl import EventsSink, LabelsSink
 from stream.sinks.video import VideoSink
 from stream.views.overlay import Overlay
-from tests.cameras import PatternCamera
+from tests.cameras import PatternCamera, lost
 from tests.graphs import NAN_PIXEL, make_bundle
 from tests.media import encode_h264, moving_pictures
 from tests.running import FRAMES, Notes, Running, open_clip, wait_until
@@ -156,7 +156,7 @@ def test_a_sink_that_stands_still_does_not_stall_a_live_camera(recognizer: Recog
 def test_stop_ends_everything_though_all_is_stuck(recognizer: Recognizer, caplog: pytest.LogCaptureFixture) -> None:
     """A camera inside a library call that does not return, a file, and a sink that stands still."""
     gate = threading.Event()
-    stuck = PatternCamera(recognizer.input, "stuck", live=False, connections=((10, None),), stuck=True)
+    stuck = PatternCamera(recognizer.input, "stuck", live=False, connections=((10, None),), stuck=10)
     endless = PatternCamera(recognizer.input, "endless", live=False, connections=((10**6, None),))
     running = Running(Engine(recognizer, [stuck, endless], [Notes(gate=gate)]))
     time.sleep(0.5)  # until every queue is full
@@ -342,3 +342,16 @@ def test_ticks_of_many_cameras_share_steps(native_bundle: Path) -> None:
     cameras = [PatternCamera(recognizer.input, name, live=False, connections=((30, None),)) for name in "abcd"]
     Engine(recognizer, cameras, max_wait_ms=1000).run()
     assert [sorted(batch) for batch in batches] == [["a", "b", "c", "d"]] * 30
+
+
+def test_a_slow_sink_of_a_live_camera_misses_labels_but_no_news(recognizer: Recognizer) -> None:
+    camera = PatternCamera(recognizer.input, fps=1000, connections=((400, lost()), (400, None)))
+    gate = threading.Event()
+    blocked, free = Notes(gate=gate), Notes()
+    running = Running(Engine(recognizer, [camera], [blocked, free], capacity=1000))
+    wait_until(lambda: any(p.index == 799 for p in free.predictions))
+    gate.set()
+    summary = running.result()
+    assert summary.undelivered > 0
+    assert blocked.statuses == free.statuses and len(free.statuses) == 3
+    assert blocked.events == free.events and free.events

@@ -11,6 +11,8 @@ import av
 import pytest
 
 from stream import open_source
+from stream.bench.latency import write_synthetic
+from stream.bench.rtp import Clip
 from stream.cli import main
 from stream.commands.live import media_length
 from stream.contracts import Input
@@ -51,6 +53,15 @@ def test_the_length_of_a_file_with_a_colon_is_known(
     shutil.copy(h264_clip, tmp_path / "12:30.mp4")
     monkeypatch.chdir(tmp_path)
     assert media_length(open_source("12:30.mp4", Input(8, 8)), None) == pytest.approx(3.0)
+
+
+def test_the_benches_read_and_write_files_with_a_colon(
+    h264_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(h264_clip, tmp_path / "12:30.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert len(Clip.load(Path("12:30.mp4")).units) == 75
+    assert pictures_in(write_synthetic(Path("12:31.mp4"), seconds=0.2).absolute()) == 5
 
 
 def test_watch_labels_a_file_whose_name_is_no_text(tiny_bundle: Path, h264_clip: Path, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream.contracts import Event, Prediction
+from stream.contracts import Event, Prediction, Status
 from stream.views.drawing import Pen
-from stream.views.overlay import Overlay, clock, grid, text_size, told_of
+from stream.views.overlay import RED, Overlay, clock, grid, text_size, told_of
 from stream.views.palette import ACCENTS, GREY, Colour, colours_of, ink_on
 from stream.views.timeline import Timeline
 
@@ -118,6 +118,19 @@ def test_warming_up_is_shown() -> None:
     warm = Timeline().with_prediction(prediction(1.0, "none"))
     cold = Timeline().with_prediction(Prediction(**{**vars(prediction(1.0, "none")), "warm": False}))
     assert (overlay.draw(ground(360, 640), warm, "a", 1.0) != overlay.draw(ground(360, 640), cold, "a", 1.0)).any()
+
+
+def test_a_camera_that_is_away_shows_no_label_but_why() -> None:
+    overlay, picture = Overlay(LABELS, "none", "figures@1a2b3c4d"), ground(360, 640)
+    picture[..., 0] = 90  # bluish: colours must go
+    away = story().with_status(Status("hall", 0, "stalled", "nothing came for 3 s", 3.0))
+    drawn = overlay.draw(picture, away, "hall", 30.0)
+    assert count(drawn, RED) > 50 and count(overlay.draw(picture, story(), "hall", 30.0), RED) == 0
+    middle = drawn[150:250, 200:400]
+    assert (middle == middle[..., :1]).all() and middle.max() < 120
+    assert away.current is None and away.events[-1].end == 30.0
+    back = away.with_status(Status("hall", 1, "online", "", 3.0)).with_prediction(prediction(0.0, "none", session=1))
+    assert back.away is None and back.events == ()
 
 
 def test_unicode_text_is_drawn_and_measured() -> None:

@@ -17,6 +17,7 @@ from stream.decision import scores_of
 from stream.errors import BundleError, ConfigError
 from stream.recognizer import Recognizer
 from stream.sampling import ticks
+from stream.schema import LabelRule
 from tests.graphs import (
     FAIL_PIXEL,
     FILTERS,
@@ -285,3 +286,29 @@ def test_a_head_for_other_features_is_refused(plain: Bundle, tmp_path: Path) -> 
     bundle = write_bundle(tmp_path / "b", plain.spec, files)
     with pytest.raises(BundleError, match="expected a head for 8 features, got 7"):
         Recognizer.load(bundle.folder)
+
+
+def test_a_camera_may_have_thresholds_of_its_own(carry: Bundle) -> None:
+    """The scores stay the same; what is said of them differs, and the other camera's is as without."""
+    never = {label: LabelRule(enter=1.0, exit=1.0) for label in carry.spec.decision.labels}
+    strict = Recognizer.load(carry.folder, batch_size=2, rules={"b": never})
+    usual = Recognizer.load(carry.folder, batch_size=2)
+    ticks = [tick for pair in zip(clip("a", 60), clip("b", 60), strict=True) for tick in pair]
+    told, told_usual = strict.advance(ticks), usual.advance(ticks)
+    assert [p.scores.tobytes() for p, _ in told] == [p.scores.tobytes() for p, _ in told_usual]
+    assert [(p.label, events) for p, events in told[::2]] == [(p.label, events) for p, events in told_usual[::2]]
+    assert any(events for _, events in told_usual[1::2])
+    assert {p.label for p, _ in told[1::2]} == {carry.none} and not any(events for _, events in told[1::2])
+
+
+def test_a_label_without_a_rule_of_its_own_keeps_the_bundles(carry: Bundle) -> None:
+    kept, barred = carry.spec.decision.labels
+    recognizer = Recognizer.load(carry.folder, rules={"a": {barred: LabelRule(enter=1.0, exit=1.0)}})
+    told = {p.label for p, _ in recognizer.advance(clip("a", 200))}
+    assert told == {carry.none, kept}
+    assert barred in {p.label for p, _ in Recognizer.load(carry.folder).advance(clip("a", 200))}
+
+
+def test_a_rule_for_no_label_of_the_bundle_is_refused(carry: Bundle) -> None:
+    with pytest.raises(ConfigError, match="swim"):
+        Recognizer.load(carry.folder, rules={"a": {"swim": LabelRule(enter=0.5, exit=0.4)}})

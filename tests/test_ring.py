@@ -7,7 +7,7 @@ from threading import Condition, Thread
 import numpy as np
 import pytest
 
-from stream.ring import FeatureRing, FrameRing
+from stream.ring import KEPT, FeatureRing, FrameRing
 
 SOON = 10.0  # seconds by which a thread that is not stuck has ended
 
@@ -15,6 +15,28 @@ SOON = 10.0  # seconds by which a thread that is not stuck has ended
 def joined(thread: Thread) -> bool:
     thread.join(SOON)
     return not thread.is_alive()
+
+
+def test_what_is_to_be_kept_is_not_pushed_out_and_takes_no_room() -> None:
+    ring: FrameRing[str] = FrameRing(2, wait=False)
+    for item in ("a", "NEWS 1", "b", "c", "NEWS 2", "d"):
+        assert ring.put(item, keep=item.startswith("NEWS"))
+    assert (len(ring), ring.dropped) == (4, 2)
+    assert [ring.take(0) for _ in range(5)] == ["NEWS 1", "c", "NEWS 2", "d", None]
+
+
+def test_news_does_not_wait_for_room() -> None:
+    ring: FrameRing[str] = FrameRing(1, wait=True)
+    assert ring.put("a") and ring.put("NEWS", keep=True)
+    assert [ring.take(0), ring.take(0)] == ["a", "NEWS"]
+    assert ring.put("b"), "what was kept took none of the capacity"
+
+
+def test_even_what_is_kept_has_a_bound() -> None:
+    ring: FrameRing[int] = FrameRing(1, wait=False)
+    for item in range(KEPT + 3):
+        ring.put(item, keep=True)
+    assert (len(ring), ring.dropped, ring.take(0)) == (KEPT, 3, 3)
 
 
 def test_items_come_out_in_order() -> None:

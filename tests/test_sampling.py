@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+import av
 import numpy as np
 import pytest
 
 from stream.contracts import Frame, Input, Picture, Tick
 from stream.sampling import TOLERANCE, Sampler, ticks
+from stream.sources import FileSource
+from tests.media import encode, encode_h264
+from tests.odd_files import CLOCK, retimed, small
 
 PICTURE = Picture((np.full((6, 8), 90, np.uint8), *[np.full((3, 4), 128, np.uint8)] * 2), "yuv420")
 
@@ -109,3 +117,60 @@ def test_a_tick_carries_its_frame_and_the_models_picture() -> None:
     assert tick is not None
     assert (tick.camera, tick.index, tick.session, tick.time, tick.arrived, tick.dt) == ("door", 41, 3, 7.0, 107.0, 0.0)
     assert tick.image.shape == (12, 16, 3) and (tick.image > 0).all()
+
+
+# real streams, whatever rate they declare
+
+
+@pytest.mark.parametrize("fps", [7.0, 24000 / 1001, 60.0])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "avi"])
+def test_streams_of_any_rate_are_sampled_by_the_rule(tmp_path: Path, fps: float, suffix: str) -> None:
+    path = encode_h264(small(round(2 * fps)), tmp_path / f"clip.{suffix}", fps=fps)
+    assert_ruled(path, sessions=1)
+
+
+def test_a_stream_of_uneven_times_is_sampled_by_the_rule(tmp_path: Path) -> None:
+    times = np.cumsum(np.random.default_rng(4).choice([0.004, 0.03, 0.1, 0.45], 60)).tolist()
+    assert_ruled(encode(small(60), tmp_path / "clip.mkv", times=times), sessions=1)
+
+
+@pytest.mark.parametrize("declared", [5.0, 120.0])
+def test_a_declared_rate_has_no_part_in_it(tmp_path: Path, declared: float) -> None:
+    times = [number / 25 for number in range(50)]
+    path = encode(small(50), tmp_path / "clip.mkv", fps=declared, times=times)
+    with av.open(path) as container:
+        assert container.streams.video[0].average_rate == declared
+    assert [tick.time for tick in assert_ruled(path, sessions=1)] == pytest.approx(by_the_rule(times, 10.0), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("change", "sessions"),
+    [
+        (lambda number, time: time + (number >= 25) * CLOCK, 1),
+        (lambda number, time: time + (number >= 25) * 3 * CLOCK, 2),
+        (lambda number, time: time + (number < 25) * 3 * CLOCK, 2),
+        (lambda number, time: time + (10 <= number < 20) * 100 * CLOCK, 3),
+        (lambda number, time: time // 18_000 * 18_000, 1),
+        (lambda number, time: None if number % 5 else time, 1),
+    ],
+    ids=["jump", "gap", "back", "there-and-back", "repeated", "missing"],
+)
+def test_times_that_lie_cost_a_session_at_most(
+    tmp_path: Path, change: Callable[[int, int], int | None], sessions: int
+) -> None:
+    result = assert_ruled(retimed(tmp_path / "clip.ts", change, 50), sessions)
+    assert all(tick.dt >= 0 for tick in result)
+
+
+def assert_ruled(path: Path, sessions: int) -> list[Tick]:
+    """The ticks of a file at 10 a second; each session's are checked to be those of the rule, its first with `dt` 0."""
+    input = Input(6, 8)
+    frames = list(FileSource(path, input).frames())
+    result = list(ticks(frames, input))
+    groups = [list(group) for _, group in groupby(result, key=lambda tick: tick.session)]
+    assert len(groups) == sessions
+    begins = [group[0].index for group in groups] + [len(frames)]
+    for group, first, end in zip(groups, begins, begins[1:], strict=False):
+        assert [tick.time for tick in group] == by_the_rule([frame.time for frame in frames[first:end]], 10.0)
+        assert [tick.dt for tick in group] == [0.0, *np.diff([tick.time for tick in group])]
+    return result

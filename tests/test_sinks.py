@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream.contracts import Event, Frame, FrameSink, Picture, Prediction, Sink
+from stream.contracts import Event, Frame, FrameSink, Picture, Prediction, Sink, Status
 from stream.errors import SinkError
 from stream.sinks.jsonl import EventsSink, LabelsSink
 from stream.sinks.video import VideoSink
@@ -92,6 +92,19 @@ def test_events_have_the_documented_keys_in_order(tmp_path: Path) -> None:
         '{"id": "00ff00ff00ff00ff", "camera": "hall", "label": "wave", "kind": "started", "start": 1.234568, '
         '"end": null, "peak": 0.9, "delay": 0.3, "model": "tiny@1a2b3c4d"}\n'
     )
+
+
+def test_how_a_camera_is_stands_among_its_events(tmp_path: Path) -> None:
+    events, labels = EventsSink(tmp_path / "events.jsonl"), LabelsSink(tmp_path / "labels.jsonl", LABELS)
+    for sink in (events, labels):
+        sink.event(EVENT)
+        sink.status(Status("hall", 2, "offline", "nothing listens there", 1 / 3))
+        sink.close()
+    assert (tmp_path / "events.jsonl").read_text().splitlines()[1:] == [
+        '{"camera": "hall", "kind": "camera", "status": "offline", "reason": "nothing listens there", "session": 2, '
+        '"away": 0.333333}'
+    ]
+    assert (tmp_path / "labels.jsonl").read_text() == ""
 
 
 def test_sinks_fit_the_protocols(video: VideoSink, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import subprocess
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,28 +16,17 @@ import pytest
 
 from stream.bench.rtsp_server import RtspServer
 from stream.contracts import Frame, Input
-from stream.errors import SourceLost, SourceOpenError
-from stream.sources import FileSource, RtspSource, rtsp
+from stream.errors import SourceLost, SourceOpenError, SourceRefused, SourceStalled
+from stream.sources import FileSource, RtspSource, connection, rtsp
 from tests.media import encode, encode_h264, moving_pictures
 from tests.peers.rtsp_canned import AUDIO_ONLY, NO_MEDIA, NOTHING_SENT, UNKNOWN_CODEC, CannedCamera
 from tests.peers.rtsp_pausing import PausingLine
+from tests.peers.tls_line import TlsLine
 
 INPUT = Input(32, 32)
 FAST = 8.0
 
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) <= before
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorter limits, so that what takes seconds in the field takes one here."""
-    monkeypatch.setattr(rtsp, "OPEN_S", 1.0)
-    monkeypatch.setattr(rtsp, "STALL_S", 1.0)
+pytestmark = pytest.mark.usefixtures("no_thread_left_behind")
 
 
 def read(source: RtspSource, session: int = 0) -> list[Frame]:
@@ -66,7 +57,7 @@ def test_over_tcp_it_is_the_file_bit_for_bit(tmp_path: Path, b_frames: int) -> N
 
 def test_over_udp_it_is_the_file_too(h264_clip: Path) -> None:
     expected = [luma(frame) for frame in FileSource(h264_clip, INPUT).frames()]
-    with RtspServer({"/camera": h264_clip}, speed=FAST) as server:
+    with RtspServer({"/camera": h264_clip}, speed=2) as server:
         frames = read(RtspSource(server.url("/camera"), INPUT, transport="udp"))
     # UDP may lose: what came is right up to there, and most of it came.
     assert [luma(frame) for frame in frames][:12] == expected[:12]
@@ -133,8 +124,35 @@ def test_a_camera_that_falls_silent_is_lost(h264_clip: Path, impatient: None, tr
         frames = RtspSource(server.url("/camera"), INPUT, transport=transport).frames()
         next(frames)
         server.stall("/camera")
-        with pytest.raises(SourceLost, match="nothing came for 1 s"):
+        with pytest.raises(SourceStalled, match="nothing came for 1 s"):
             list(frames)
+
+
+def test_a_stall_is_noticed_in_three_seconds(h264_clip: Path) -> None:
+    with RtspServer({"/camera": h264_clip}, loop=True) as server:
+        frames = RtspSource(server.url("/camera"), INPUT).frames()
+        arrived = next(frames).arrived
+        server.stall("/camera")
+        with pytest.raises(SourceStalled):
+            for frame in frames:
+                arrived = frame.arrived
+        assert 2.5 < time.monotonic() - arrived < 5  # 2.9 on an idle machine
+
+
+def test_a_slow_camera_is_given_the_time_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends every 0.4 s, and silence counts after 0.25 s: it stalls until patience has grown, and then no more."""
+    monkeypatch.setattr(connection, "SILENCE_S", 0.25)
+    path = encode_h264(moving_pictures(40), tmp_path / "clip.mp4", fps=2.5, gop=1)
+    with RtspServer({"/camera": path}, loop=True) as server:
+        source, counts = RtspSource(server.url("/camera"), INPUT), [0]
+        while counts[-1] < 12:
+            counts.append(0)
+            with pytest.raises(SourceStalled) if len(counts) == 2 else suppress(SourceLost, SourceOpenError):
+                for _ in source.frames(len(counts)):
+                    counts[-1] += 1
+                    if counts[-1] == 12:
+                        source.close()
+        assert source._patience.seconds > 4 * 0.4
 
 
 def test_a_short_silence_costs_nothing(h264_clip: Path) -> None:
@@ -196,6 +214,30 @@ def test_a_login_with_special_characters(h264_clip: Path) -> None:
         assert source.url == server.url("/camera")
 
 
+def test_a_login_out_of_the_environment(h264_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    password = "p@ss/w:rd %é#?"
+    monkeypatch.setenv("CAMERA_PASSWORD", password)
+    with RtspServer({"/camera": h264_clip}, user="admin", password=password, speed=FAST) as server:
+        source = RtspSource(f"rtsp://admin:${{CAMERA_PASSWORD}}@127.0.0.1:{server.port}/camera", INPUT)
+        assert len(read(source)) == 75
+        monkeypatch.setenv("CAMERA_PASSWORD", "hunter2")
+        with pytest.raises(SourceRefused) as caught:
+            list(source.frames(1))
+        assert_says_it_in_a_line(caught.value, f"rtsp://127.0.0.1:{server.port}/camera: wrong or missing")
+
+
+def test_over_tls_it_is_the_file_too(h264_clip: Path, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("the certificate is made with openssl, which is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=camera"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    expected = [luma(frame) for frame in FileSource(h264_clip, INPUT).frames()]
+    with RtspServer({"/camera": h264_clip}, speed=FAST) as server, TlsLine(server.port, certificate, key) as line:
+        frames = read(RtspSource(f"rtsps://127.0.0.1:{line.port}/camera", INPUT))
+    assert [luma(frame) for frame in frames] == expected
+
+
 def with_login(port: int, path: str = "/camera", host: str = "127.0.0.1") -> str:
     return f"rtsp://admin:hunter%32@{host}:{port}{path}"
 
@@ -210,9 +252,9 @@ def assert_says_it_in_a_line(error: BaseException, says: str) -> None:
 
 def test_what_a_server_refuses(h264_clip: Path) -> None:
     with RtspServer({"/camera": h264_clip}, user="someone", password="else") as server:
-        with pytest.raises(SourceOpenError) as caught:
+        with pytest.raises(SourceRefused) as refused:
             list(RtspSource(with_login(server.port), INPUT).frames())
-        assert_says_it_in_a_line(caught.value, "wrong or missing user and password")
+        assert_says_it_in_a_line(refused.value, "wrong or missing user and password")
     with RtspServer({"/camera": h264_clip}) as server:
         with pytest.raises(SourceOpenError) as caught:
             list(RtspSource(with_login(server.port, "/nothing"), INPUT).frames())

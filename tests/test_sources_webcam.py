@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from stream.commands.options import DECODERS, FORMATS
 from stream.contracts import Input
-from stream.errors import SourceOpenError
-from stream.sources import Mode, Webcam, WebcamSource, list_webcams
+from stream.errors import ConfigError, SourceOpenError
+from stream.sources import Decode, Mode, Webcam, WebcamSource, list_webcams, webcam
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIM = ROOT / "tests" / "peers" / "v4l2_shim.c"
@@ -36,6 +37,22 @@ try:
 except SourceLost as error:
     lost = str(error)
 print(json.dumps([frames, lost, source.camera]))
+"""
+FORMAT = """
+import json
+from stream.contracts import Input
+from stream.errors import SourceOpenError
+from stream.sources import open_source
+source = open_source("0", Input(32, 32), format="FORMAT")
+count, error = 0, None
+try:
+    for frame in source.frames():
+        count += 1
+        if count == 3:
+            source.close()
+except SourceOpenError as raised:
+    error = str(raised)
+print(json.dumps([count, error]))
 """
 LIST = """
 import dataclasses, json
@@ -81,7 +98,7 @@ def test_one_that_is_not_there_gets_one_line() -> None:
     number = 63
     assert number not in [webcam.index for webcam in list_webcams()]
     source = WebcamSource(number, INPUT)
-    with pytest.raises(SourceOpenError, match=r"webcam 63 \(.+\) is not there; webcams found: ") as caught:
+    with pytest.raises(SourceOpenError, match=r"webcam 63 is not there; webcams found: ") as caught:
         next(source.frames())
     assert "\n" not in str(caught.value)
 
@@ -110,3 +127,39 @@ def test_it_sends_raw_where_that_is_fast_enough(
     )
     source = WebcamSource(0, INPUT, size=size, fps=fps)
     assert source._options(Webcam(0, "/dev/video0", "usual", modes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("system", "format_", "expected"),
+    [
+        ("linux", "MJPG", {"video_size": "640x480", "input_format": "mjpeg"}),
+        ("linux", "YUYV", {"video_size": "640x480", "input_format": "yuyv422"}),
+        ("darwin", "YUYV", {"video_size": "640x480", "framerate": "30", "pixel_format": "yuyv422"}),
+        ("win32", "MJPG", {"video_size": "640x480", "vcodec": "mjpeg"}),
+        ("win32", "NV12", {"video_size": "640x480", "pixel_format": "nv12"}),
+    ],
+)
+def test_it_sends_as_it_is_asked_to(
+    system: str, format_: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    source = WebcamSource(0, INPUT, size=(640, 480), format=format_)
+    assert source._options(Webcam(0, "/dev/video0", "usual", (Mode(640, 480, 30, "YUYV"),))) == expected
+
+
+@pytest.mark.parametrize(
+    ("format_", "outcome"), [("YUYV", [3, None]), ("MJPG", [0, "/dev/video0: Shim Camera cannot be used ("])]
+)
+def test_it_is_asked_for_a_format(format_: str, outcome: list[Any], webcam_shim: Path) -> None:
+    count, error = run(FORMAT.replace("FORMAT", format_), webcam_shim)
+    assert count == outcome[0]
+    assert error == outcome[1] or error.startswith(outcome[1])
+
+
+def test_a_format_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected a format among YUYV, MJPG"):
+        WebcamSource(0, INPUT, format="VHS")
+
+
+def test_the_options_know_all_formats_and_decoders() -> None:
+    assert tuple(webcam.FORMATS) == FORMATS and get_args(Decode) == DECODERS

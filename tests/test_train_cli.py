@@ -95,6 +95,7 @@ def test_train_leaves_a_run_and_says_what_it_reached(class_folders: Path, cache:
     assert again["clips"] == json.loads((out / "metrics.json").read_text())["clips"]
 
 
+@pytest.mark.timeout(300)  # three trainings
 def test_thresholds_come_from_what_the_folds_held_out(class_folders: Path, cache: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "quick.toml"
     recipe.write_text(RECIPE)

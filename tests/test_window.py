@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream.contracts import Frame, Picture
+from stream.contracts import Frame, Picture, Status
 from stream.views.live import LiveSlot
 from stream.views.palette import colours_of
 from stream.views.window import display_error
@@ -148,3 +148,19 @@ def test_a_viewer_sees_the_newest_only() -> None:
     assert [e.label for e in seen["hall"][1].events] == ["wave"]
     assert seen["yard"][1].latest is None
     assert slot.take(timeout=0) == []
+
+
+def test_a_viewer_sees_that_a_camera_went_away() -> None:
+    slot = LiveSlot()
+    picture = Picture((np.zeros((4, 4, 3), np.uint8),), "bgr")
+    for track in ("gate/left", "gate/door", "gatehouse"):
+        slot.frame(Frame(track, 0, 0, 0.0, 0.0, picture))
+    slot.take(timeout=0)
+    slot.status(Status("gate", 0, "offline", "the camera ended the stream", 0.1))
+    seen = {frame.camera: timeline for frame, timeline in slot.take(timeout=0)}
+    assert {track: timeline.away and timeline.away.health for track, timeline in seen.items()} == {
+        "gate/left": "offline",
+        "gate/door": "offline",
+    }
+    slot.status(Status("gate", 1, "online", "", 2.0))
+    assert [timeline.away for _, timeline in slot.take(timeout=0)] == [None, None]

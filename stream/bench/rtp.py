@@ -65,7 +65,7 @@ class Clip:
         Raises:
             ValueError: the video has another codec.
         """
-        with av.open(path) as container:
+        with av.open(path.absolute()) as container:  # FFmpeg would take 12:30.mp4 for a protocol
             stream = container.streams.video[0]
             codec = stream.codec_context.name
             if codec not in PACKETISERS:

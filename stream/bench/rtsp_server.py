@@ -15,10 +15,13 @@ import re
 import secrets
 import struct
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from urllib.parse import quote, urlsplit
 
 from stream.bench.rtp import CLOCK_HZ, Clip, Unit
@@ -37,8 +40,15 @@ class RtspServer:
         user, password: what a client must know; None lets everybody in.
         loop: begin again at the clip's end, with times that go on; else a client gets an RTCP BYE and is hung up on.
         per_client: every client starts at the clip's first frame; otherwise all share one clock that began with the
-            server, and a client joins at the next keyframe, as with a camera.
+            server, and a client joins in the middle, as with a camera.
+        from_key: clients that join in the middle get nothing before the next keyframe; else, as most cameras do it,
+            the very next picture.
         speed: media seconds a second; 1 is what a camera does.
+        port: to listen at; 0 is a free one.
+
+    Attributes:
+        port: that it listens at.
+        played: `time.monotonic()` at which each of the last clients began to play.
 
     Raises:
         ValueError: a clip has a codec that `rtp` does not know.
@@ -52,12 +62,15 @@ class RtspServer:
         password: str = "",
         loop: bool = False,
         per_client: bool = True,
+        from_key: bool = True,
         speed: float = 1.0,
+        port: int = 0,
     ) -> None:
         self.clips = {path: clip if isinstance(clip, Clip) else Clip.load(clip) for path, clip in clips.items()}
         self.user, self.password = user, password
-        self.loop, self.per_client, self.speed = loop, per_client, speed
-        self.port = 0
+        self.loop, self.per_client, self.from_key, self.speed = loop, per_client, from_key, speed
+        self.port = port
+        self.played: deque[float] = deque(maxlen=100)
         self.nonce = secrets.token_hex(16)
         self.began = 0.0  # the event loop's clock at which the server opened
         self.flowing = {path: asyncio.Event() for path in self.clips}
@@ -67,7 +80,7 @@ class RtspServer:
         self._events: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="rtsp-server", daemon=True)
 
-    def __enter__(self) -> RtspServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         self._ready.wait()
         return self
@@ -95,6 +108,13 @@ class RtspServer:
         """Cuts every client's connection, as a camera does that loses power."""
         self._call(lambda: [client.cancel() for client in self.clients])
 
+    def carried(self, packet: bytes) -> bytes | None:
+        """What of an RTP or RTCP packet arrives; None where it is lost. Here, on loopback, all of it does."""
+        return packet
+
+    def leaves(self, unit: Unit) -> None:
+        """Is told of each picture as it is sent; for those who measure."""
+
     def _call(self, action: Callable[[], object]) -> None:
         """Runs `action` in the server's thread, if that still runs."""
         assert self._events is not None, "the server was never entered"
@@ -106,7 +126,7 @@ class RtspServer:
         self.began = self._events.time()
         for event in self.flowing.values():
             event.set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopping.wait()
@@ -185,6 +205,7 @@ class _Client:
         if method == "PLAY" and self.sending is None:
             info = f"url={url};seq={self.sequence};rtptime={self.offset}"
             self._reply(200, sequence, {"Session": self.session, "Range": "npt=0-", "RTP-Info": info})
+            self.server.played.append(time.monotonic())
             self.sending = asyncio.ensure_future(self._send(self.server.clips[self.path]))
             return None
         return self._reply(200, sequence, {"Session": self.session})
@@ -249,7 +270,7 @@ class _Client:
             while round_ == 0 or self.server.loop:
                 for unit in clip.units:
                     due = epoch + (round_ * clip.period + unit.due) / self.server.speed
-                    joined = joined or (unit.key and due >= clock())
+                    joined = joined or (due >= clock() and (unit.key or not self.server.from_key))
                     if not joined:
                         continue
                     await asyncio.sleep(due - clock())
@@ -257,6 +278,7 @@ class _Client:
                         stopped = clock()
                         await flowing.wait()
                         epoch += clock() - stopped
+                    self.server.leaves(unit)
                     self._send_unit(unit, round(round_ * clip.period * CLOCK_HZ))
                     await self.writer.drain()
                 round_ += 1
@@ -279,10 +301,13 @@ class _Client:
 
     def _packet(self, which: int, packet: bytes) -> None:
         """Hands on one RTP (0) or RTCP (1) packet."""
+        carried = self.server.carried(packet)
+        if carried is None:
+            return
         if self.channel is not None:
-            self.writer.write(struct.pack("!BBH", 0x24, self.channel + which, len(packet)) + packet)
+            self.writer.write(struct.pack("!BBH", 0x24, self.channel + which, len(carried)) + carried)
         elif self.udp:
-            self.udp[which].sendto(packet)
+            self.udp[which].sendto(carried)
 
 
 def _md5(text: str) -> str:

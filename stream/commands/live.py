@@ -8,19 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Before PyAV: both wheels carry a libxcb-shm of one name, the first that is loaded serves both, and PyAV's talks to a
-# libxcb of its own: OpenCV's first window then never returns.
-import cv2  # noqa: F401
-
-# isort: split
-import av
-from av.error import FFmpegError
-
 from stream.commands.terminal import Terminal
 from stream.contracts import Source
 from stream.engine import Engine, Summary
 from stream.errors import DeviceError
-from stream.sources import FileSource
+from stream.sources import FileSource, PictureSource
 from stream.views.live import LiveSlot
 from stream.views.overlay import Overlay
 from stream.views.window import display_error, watch
@@ -89,13 +81,7 @@ def wants_window(show: bool | None, *, lasting: bool) -> bool:
 
 def media_length(source: Source, duration: float | None) -> float | None:
     """Media seconds that a run over `source` will take in; None where nobody can know."""
-    if not isinstance(source, FileSource):
-        return duration
-    try:
-        with av.open(source.path.absolute()) as container:
-            length = container.duration / av.time_base if container.duration else None
-    except FFmpegError:  # no video: opening it as a source says so better
-        return duration
+    length = source.length() if isinstance(source, FileSource | PictureSource) else None
     return min(length, duration) if length and duration else length or duration
 
 

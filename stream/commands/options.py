@@ -13,9 +13,15 @@ from stream.commands.embedded import default_bundle
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# As in stream.inference and stream.contracts, which would make --help slow; a test holds them equal.
+# As in stream.inference, stream.contracts and stream.sources, which would make --help slow; tests hold them equal.
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 MODES = ("carry", "window")
+FORMATS = ("YUYV", "MJPG", "NV12", "YU12", "H264")
+DECODERS = ("software", "auto", "cuda", "vaapi", "videotoolbox")
+
+
+# What `camera_options` adds: the parameters that a cameras.toml says for each camera instead.
+CAMERA_OPTIONS = frozenset({"transport", "size", "fps", "format", "rotation", "decode"})
 
 
 class Size(click.ParamType[tuple[int, int]]):
@@ -33,15 +39,72 @@ class Size(click.ParamType[tuple[int, int]]):
         return int(found[1]), int(found[2])
 
 
+def _turn_on_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta["debug"] = True
+
+
+DEBUG = click.Option(
+    ["--debug"],
+    is_flag=True,
+    expose_value=False,
+    callback=_turn_on_debug,
+    help="Show the traceback of an error.",
+)
+
+
+def with_debug(command: click.Command) -> click.Command:
+    """`command` with `--debug` added, and to those of its own commands that are loaded."""
+    if DEBUG not in command.params:
+        command.params.append(DEBUG)
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        with_debug(each)
+    return command
+
+
 def examples(*commands: str) -> str:
     """The end of a command's help: lines that can be copied."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
-def camera_options(command: Function) -> Function:
-    """Adds --transport, --size and --fps: how a live source is opened."""
+def picture_options(command: Function) -> Function:
+    """Adds --rotate and --decode: how pictures are decoded and turned."""
     for option in (
-        click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Webcam: frames a second to ask for."),
+        click.option(
+            "--decode",
+            type=click.Choice(DECODERS),
+            default="software",
+            show_default=True,
+            help="What decodes the video; software where that cannot be had.",
+        ),
+        click.option(
+            "--rotate",
+            "rotation",
+            type=click.Choice(["0", "90", "180", "270"]),
+            callback=lambda _context, _parameter, degrees: int(degrees),
+            default="0",
+            help="Turn the pictures clockwise, by degrees.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def camera_options(command: Function) -> Function:
+    """Adds --transport, --size, --fps, --format and those of `picture_options`: how a source is opened."""
+    command = picture_options(command)
+    for option in (
+        click.option(
+            "--format",
+            type=click.Choice(FORMATS, case_sensitive=False),
+            metavar="|".join(FORMATS),
+            help="Webcam: how it is to send, as `devices` lists it.",
+        ),
+        click.option(
+            "--fps",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Webcam: frames a second to ask for. Folder of pictures: its rate, 25 if left out.",
+        ),
         click.option("--size", type=Size(), help="Webcam: picture size to ask for, such as 1280x720."),
         click.option(
             "--transport",

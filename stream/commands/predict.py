@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from stream.commands.options import examples, json_option, mode_option, model_option, runtime_options
+from stream.commands.options import examples, json_option, mode_option, model_option, picture_options, runtime_options
 
 if TYPE_CHECKING:
     from stream.commands.gif import TimedPicture
     from stream.contracts import Mode
     from stream.recognizer import Recognizer, Result
+    from stream.sources import Decode, FileSource
     from stream.views.drawing import Image
 
 GIF_WIDTH = 480
@@ -33,6 +34,7 @@ GIF_WIDTH = 480
 @click.option("--gif", type=click.Path(path_type=Path), help="Also write the clip as an animation with its labels.")
 @json_option
 @mode_option
+@picture_options
 @runtime_options
 def predict(
     clip: Path,
@@ -41,6 +43,8 @@ def predict(
     gif: Path | None,
     as_json: bool,
     mode: Mode | None,
+    rotation: int,
+    decode: Decode,
     device: str,
     threads: int | None,
 ) -> None:
@@ -52,7 +56,7 @@ def predict(
     from stream.sources import FileSource
 
     recognizer = Recognizer.load(model, device=device, threads=threads, mode=mode)
-    source = FileSource(clip, recognizer.input)
+    source = FileSource(clip, recognizer.input, rotation=rotation, decode=decode)
     screen = console(stderr=as_json)
     results: dict[int, Result] = {}
     last = None
@@ -77,16 +81,15 @@ def predict(
         )
         screen.print(facts({label: score_bar(score) for label, score in ranked}))
     if gif is not None:
-        _animate(clip, gif, recognizer, results)
+        _animate(source, gif, recognizer, results)
         screen.print()
         print_written(screen, [gif])
 
 
-def _animate(clip: Path, gif: Path, recognizer: Recognizer, results: Mapping[int, Result]) -> None:
-    """Writes each ticked picture of `clip` with what was known at that tick."""
+def _animate(source: FileSource, gif: Path, recognizer: Recognizer, results: Mapping[int, Result]) -> None:
+    """Writes each ticked picture of `source` with what was known at that tick."""
     from stream.commands.gif import write_gif
     from stream.geometry import to_bgr
-    from stream.sources import FileSource
     from stream.views.overlay import Overlay
     from stream.views.timeline import Timeline
 
@@ -94,7 +97,7 @@ def _animate(clip: Path, gif: Path, recognizer: Recognizer, results: Mapping[int
 
     def pictures() -> Iterator[TimedPicture]:
         timeline = Timeline()
-        for frame in FileSource(clip, recognizer.input).frames():
+        for frame in source.frames():
             if frame.index not in results:
                 continue
             prediction, events = results[frame.index]

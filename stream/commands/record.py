@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from stream.commands.options import camera_options, examples
+
+if TYPE_CHECKING:
+    from stream.sources import Decode
 
 
 def _folder_name(_context: click.Context, _parameter: click.Parameter, label: str) -> str:
@@ -25,7 +28,7 @@ def _folder_name(_context: click.Context, _parameter: click.Parameter, label: st
     )
 )
 @click.argument("label", callback=_folder_name)
-@click.option("--source", default="0", show_default=True, help="Webcam (0, /dev/video0), rtsp:// address or file.")
+@click.option("--source", default="0", show_default=True, help="Webcam, address or file, as in `watch`.")
 @click.option("--clips", type=click.IntRange(min=1), default=8, show_default=True, help="How many.")
 @click.option("--seconds", type=click.FloatRange(min=0.2), default=3.0, show_default=True, help="Length of each.")
 @click.option("--countdown", type=click.FloatRange(min=0), default=3.0, show_default=True, help="Seconds before each.")
@@ -45,6 +48,9 @@ def record(
     transport: Literal["tcp", "udp"],
     size: tuple[int, int] | None,
     fps: float | None,
+    format: str | None,
+    rotation: int,
+    decode: Decode,
 ) -> None:
     """Collect clips of one action from a camera into a class folder.
 
@@ -60,7 +66,16 @@ def record(
     from stream.views.window import Window
 
     every_frame = Input(height=224, width=224, rate=None)  # recording takes frames, not ticks: the size is never used
-    camera = open_source(source, every_frame, transport=transport, size=size, fps=fps)
+    camera = open_source(
+        source,
+        every_frame,
+        transport=transport,
+        size=size,
+        fps=fps,
+        format=format,
+        rotation=rotation,
+        decode=decode,
+    )
     window = Window(f"record {label}") if wants_window(show, lasting=camera.live) else None
     pause = countdown if camera.live else 0.0
     screen, folder, written = console(), out / label, 0

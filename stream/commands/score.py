@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.contracts import Event, Prediction
+from stream.contracts import Event, Prediction, Status
 from stream.errors import ConfigError
 
 MARGIN = 0.6
@@ -87,6 +87,9 @@ class Score:
             self.false += 1
         else:
             self._found.add(match)
+
+    def status(self, status: Status) -> None:
+        """Counts nothing: a clip is always there."""
 
     def close(self) -> None:
         """Nothing to release."""

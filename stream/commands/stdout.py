@@ -6,8 +6,8 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
-from stream.contracts import Event, Prediction
-from stream.sinks.jsonl import event_record, label_record
+from stream.contracts import Event, Prediction, Status
+from stream.sinks.jsonl import event_record, label_record, status_record
 
 
 class StdoutSink:
@@ -28,6 +28,11 @@ class StdoutSink:
         """Writes one event, if events were asked for."""
         if self._with_events:
             _write(event_record(event))
+
+    def status(self, status: Status) -> None:
+        """Writes how a camera is, if events were asked for."""
+        if self._with_events:
+            _write(status_record(status))
 
     def close(self) -> None:
         """Nothing is held back."""

@@ -1,4 +1,4 @@
-"""What a person reads in the terminal: a line for whatever begins or ends, and below them how far it is.
+"""What a person reads in the terminal: a line for whatever begins or ends, and below them how each camera is.
 
 Nothing here decides anything.
 """
@@ -8,17 +8,26 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
+from itertools import count
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
-from stream.contracts import Event, Prediction
+from stream.contracts import Event, Prediction, Status
 
 BAR_WIDTH = 16
 
@@ -67,7 +76,7 @@ def print_written(console: Console, paths: Iterable[Path]) -> None:
 
 @contextmanager
 def time_left(console: Console, what: str, length: float | None) -> Iterator[Callable[[float], None]]:
-    """A bar with the time left while the block runs; call what it gives with the media seconds done of `length`."""
+    """A bar with the time left while the block runs; call what it gives with how much is done of `length`."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(24),
@@ -77,6 +86,14 @@ def time_left(console: Console, what: str, length: float | None) -> Iterator[Cal
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=length)
         yield lambda seconds: progress.update(task, completed=seconds)
+
+
+@contextmanager
+def steps_left(console: Console, what: str, steps: int) -> Iterator[Callable[[], None]]:
+    """A bar with the time left while the block runs; call what it gives after each of the `steps`."""
+    with time_left(console, what, steps) as progress:
+        done = count(1)
+        yield lambda: progress(next(done))
 
 
 class Notices(logging.Handler):
@@ -105,27 +122,31 @@ class Notices(logging.Handler):
 
 
 class Terminal:
-    """A sink that prints what begins and ends, over one line that says what is going on.
+    """A sink that prints what begins and ends, over one line a camera that says what is going on.
 
-    Use it as a context manager: the line, and the library's warnings, are there only inside.
+    Use it as a context manager: those lines, and the library's warnings, are there only inside.
     """
 
-    def __init__(self, console: Console, title: str, *, length: float | None = None) -> None:
+    def __init__(self, console: Console, title: str, *, length: float | None = None, names: Sequence[str] = ()) -> None:
         """Makes a sink that prints to `console`.
 
         Args:
             console: where to.
             title: printed before the first label: a source that gives none is told of by its error alone.
             length: media seconds to come, for the time left; None where nobody knows.
+            names: of the tracks, where there are several to be told apart.
         """
         self._console = console
         self._title: str | None = title
         self._notices = Notices(console)
+        self._unwell: set[str] = set()
         columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False)]
         if length:
             columns += [BarColumn(24), TaskProgressColumn(), TimeRemainingColumn(compact=True), TextColumn("left")]
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("opening ...", total=length)
+        self._width = max(map(len, names), default=0)
+        lines = {name: self._progress.add_task(f"{self._label(name)}opening ...", total=length) for name in names}
+        self._lines = lines or {"": self._progress.add_task("opening ...", total=length)}
 
     def __enter__(self) -> Terminal:
         logging.getLogger("stream").addHandler(self._notices)
@@ -136,9 +157,10 @@ class Terminal:
         self._progress.stop()
         logging.getLogger("stream").removeHandler(self._notices)
 
-    def progress(self, _camera: str, media_s: float) -> None:
-        """Moves the bar to `media_s` media seconds."""
-        self._progress.update(self._task, completed=media_s)
+    def progress(self, camera: str, media_s: float) -> None:
+        """Moves the bar of `camera` to `media_s` media seconds."""
+        for task in self._lines_of(camera).values():
+            self._progress.update(task, completed=media_s)
 
     def prediction(self, prediction: Prediction) -> None:
         """Shows what is going on at this tick."""
@@ -146,12 +168,14 @@ class Terminal:
         latency = "" if prediction.latency_ms is None else f"  {prediction.latency_ms:.0f} ms"
         warming = "" if prediction.warm else "  warming up"
         text = f"{clock(prediction.time):>8}  {prediction.label} {prediction.score:.2f}{latency}{warming}"
-        self._progress.update(self._task, description=text)
+        for name, task in self._lines_of(prediction.camera).items():
+            self._progress.update(task, description=self._label(name) + text)
 
     def event(self, event: Event) -> None:
         """Prints what began or ended, and how late it was known."""
         self._open_up()
-        line = Text(f"{clock(event.start + event.delay if event.end is None else event.end):>8}  ")
+        time = clock(event.start + event.delay if event.end is None else event.end)
+        line = Text(f"{self._label(event.camera)}{time:>8}  ")
         if event.kind == "started":
             line.append(f"{event.label:<12} ", "bold").append_text(score_bar(event.peak))
             line.append(f"  known after {event.delay:.1f} s", "dim")
@@ -159,8 +183,35 @@ class Terminal:
             line.append(f"{event.label:<12} ended, lasted {event.end - event.start:.1f} s", "dim")
         self._console.print(line, soft_wrap=True)
 
+    def status(self, status: Status) -> None:
+        """Prints that a camera went away, is back, or is not well; not that it is there at the start."""
+        if status.health != "online":
+            self._unwell.add(status.camera)
+            words, style = f"{status.camera} is {status.health}: {status.reason}", "yellow"
+        elif status.camera in self._unwell:
+            self._unwell.remove(status.camera)
+            words = f"is back after {status.away:.1f} s" if status.away else "is well again"
+            words, style = f"{status.camera} {words}", "green"
+        else:
+            return
+        self._open_up()
+        self._console.print(Text(f"{self._label('')}{'':10}{words}", style), soft_wrap=True)
+        if status.health != "online":
+            for name, task in self._lines_of(status.camera).items():
+                self._progress.update(task, description=f"{self._label(name)}{'':10}{status.health}")
+
     def close(self) -> None:
         """Nothing is held back."""
+
+    def _label(self, name: str) -> str:
+        """`name` and the room that the longest needs; nothing where there is only one."""
+        return f"{name:<{self._width}}  " if self._width else ""
+
+    def _lines_of(self, camera: str) -> dict[str, TaskID]:
+        """The lines of a track, or of all tracks of a camera; the only line where there is one."""
+        if not self._width:
+            return self._lines
+        return {name: task for name, task in self._lines.items() if name == camera or name.startswith(f"{camera}/")}
 
     def _open_up(self) -> None:
         if self._title is not None:

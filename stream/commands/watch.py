@@ -1,17 +1,20 @@
-"""`actionstream watch`: says what is happening in a camera, a webcam or a file, as it happens."""
+"""`actionstream watch`: says what is happening in cameras, webcams or files, as it happens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
-from stream.commands.options import camera_options, examples, mode_option, model_option, runtime_options
+from stream.commands.options import CAMERA_OPTIONS, camera_options, examples, mode_option, model_option, runtime_options
 
 if TYPE_CHECKING:
     from stream.contracts import Mode, Sink
     from stream.recognizer import Recognizer
+    from stream.sources import Decode
     from stream.views.overlay import Overlay
 
 STDOUT = Path("-")
@@ -28,6 +31,7 @@ def _to_file(_context: click.Context, _parameter: click.Parameter, path: Path | 
     epilog=examples(
         "actionstream watch 0",
         "actionstream watch rtsp://user:password@camera/stream --events events.jsonl",
+        "actionstream watch cameras.toml --events events.jsonl",
         "actionstream watch clip.mp4 --realtime",
         "actionstream watch clip.mp4 --labels labels.jsonl --save annotated.mp4",
         "actionstream watch clip.mp4 --events - | jq .label",
@@ -38,9 +42,15 @@ def _to_file(_context: click.Context, _parameter: click.Parameter, path: Path | 
 @click.option("--labels", type=click.Path(path_type=Path), help="Write every label as a line of JSON; - is stdout.")
 @click.option("--events", type=click.Path(path_type=Path), help="Write every event as a line of JSON; - is stdout.")
 @click.option("--save", type=click.Path(path_type=Path), callback=_to_file, help="Write the annotated video, .mp4.")
-@click.option("--show/--no-show", default=None, help="A window. Default: where there is a display, live or --realtime.")
+@click.option("--show/--no-show", default=None, help="A window a track. Default: one camera, live or --realtime.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this long.")
 @click.option("--realtime/--fast", default=False, help="A file at its own speed, or as fast as it goes (the default).")
+@click.option(
+    "--gate",
+    type=click.FloatRange(0, 255),
+    metavar="LEVELS",
+    help="Leave out the backbone where nothing moved by so many grey levels; 0.5 is good.",
+)
 @mode_option
 @runtime_options
 @camera_options
@@ -53,57 +63,119 @@ def watch(
     show: bool | None,
     duration: float | None,
     realtime: bool,
+    gate: float | None,
     mode: Mode | None,
     device: str,
     threads: int | None,
     transport: Literal["tcp", "udp"],
     size: tuple[int, int] | None,
     fps: float | None,
+    format: str | None,
+    rotation: int,
+    decode: Decode,
 ) -> None:
-    """Say what is happening in SOURCE: a webcam (0, /dev/video0), an rtsp:// address or a file.
+    """Say what is happening in SOURCE: a camera, a file, or all that a cameras.toml names.
+
+    A camera is a webcam (0, /dev/video0), or rtsp(s):// or http(s):// (MJPEG, HLS), where ${VARIABLE} keeps a password
+    out of sight; a file may be a folder of numbered pictures or on a web server. - is standard input, lavfi: FFmpeg's
+    test pictures.
 
     Ctrl-C ends it cleanly: open events are ended, files are whole. A second Ctrl-C forces. In the window, q or Esc.
     """
+    from stream.bundle import Bundle
+    from stream.commands.cameras import Watched, batch_size, open_cameras
     from stream.commands.live import media_length, run_engine, told, wants_window
     from stream.commands.terminal import Terminal, console, facts, print_written
+    from stream.config import CamerasFile
     from stream.engine import Engine
     from stream.recognizer import Recognizer
     from stream.sources import open_source
     from stream.views.live import LiveSlot
     from stream.views.overlay import Overlay
 
-    recognizer = Recognizer.load(model, device=device, threads=threads, mode=mode)
-    camera = open_source(source, recognizer.input, transport=transport, size=size, fps=fps)
-    window = wants_window(show, lasting=camera.live or realtime)
+    cameras = CamerasFile(Path(source)) if source.endswith(".toml") else None
+    if cameras is not None:
+        _refuse_camera_options(source)
+        _refuse_one_video_of_several(save, cameras.track_names)
+    recognizer = Recognizer.load(
+        model,
+        device=device,
+        threads=threads,
+        mode=mode,
+        batch_size=batch_size(cameras) if cameras else 1,
+        rules=cameras.rules(Bundle.load(model, check=False).spec.decision.labels) if cameras else {},
+        gate=gate,
+    )
+    if cameras is not None:
+        watched = open_cameras(cameras, recognizer.input)
+    else:
+        camera = open_source(
+            source,
+            recognizer.input,
+            transport=transport,
+            size=size,
+            fps=fps,
+            format=format,
+            rotation=rotation,
+            decode=decode,
+        )
+        watched = Watched((camera,))
+    lasting = realtime or any(each.live for each in watched.sources)
+    window = wants_window(bool(show) if cameras else show, lasting=lasting)
     outputs = [path for path in (labels, events, save) if path is not None and path != STDOUT]
-    _refuse_overlaps(source, outputs)
+    _refuse_overlaps([source, *(each.url for each in watched.sources)], outputs)
 
     overlay = Overlay(recognizer.labels, recognizer.none, recognizer.model)
     screen = console(stderr=STDOUT in (labels, events))
-    title = f"{camera.url}  {recognizer.model}, {recognizer.mode}; Ctrl-C ends"
-    terminal = Terminal(screen, title, length=media_length(camera, duration))
+    title = f"{source if cameras else watched.sources[0].url}  {recognizer.model}, {recognizer.mode}; Ctrl-C ends"
+    length = duration if cameras else media_length(watched.sources[0], duration)
+    terminal = Terminal(screen, title, length=length, names=cameras.track_names if cameras else ())
     slot = LiveSlot() if window else None
     engine = Engine(
         recognizer,
-        [camera],
+        watched.sources,
         [terminal, *_sinks(recognizer, overlay, labels, events, save)],
         realtime=realtime,
         duration=duration,
         on_frame=slot.frame if slot else None,
         on_prediction=slot.told if slot else None,
+        on_status=slot.status if slot else None,
         progress=terminal.progress,
+        tracks=watched.tracks,
+        awake=watched.awake,
+        patient=cameras is not None,
     )
     summary, _ = run_engine(engine, terminal, (slot, overlay) if slot else None)
     screen.print()
-    screen.print(facts(told(summary)))
+    gated = (
+        {} if gate is None else {"gated": f"{recognizer.gated.total() / max(1, summary.predictions):.1%} of the ticks"}
+    )
+    screen.print(facts(told(summary) | gated))
     print_written(screen, [path for path in outputs if path.exists()])  # a video without a frame is not kept
 
 
-def _refuse_overlaps(source: str, outputs: list[Path]) -> None:
-    """Raises ConfigError where a file would be written over the source, or twice."""
+def _refuse_camera_options(file: str) -> None:
+    """Raises UsageError where an option says of all cameras what `file` says of each."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        is_given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if is_given and parameter.name in CAMERA_OPTIONS:
+            raise click.UsageError(f"{parameter.opts[0]}: expected in {file}, for one camera or under [defaults]")
+
+
+def _refuse_one_video_of_several(save: Path | None, tracks: Sequence[str]) -> None:
+    """Raises ConfigError where one video would have to show several tracks."""
     from stream.errors import ConfigError
 
-    taken = {Path(source).resolve()}
+    if save is not None and len(tracks) > 1:
+        raise ConfigError(f"--save: a video holds one camera or region, got {', '.join(tracks)}; watch one by itself")
+
+
+def _refuse_overlaps(sources: list[str], outputs: list[Path]) -> None:
+    """Raises ConfigError where a file would be written over a source, or twice."""
+    from stream.errors import ConfigError
+
+    taken = {Path(source).resolve() for source in sources}
     for path in outputs:
         if path.resolve() in taken and not path.is_char_device():  # /dev/null may be named as often as one likes
             raise ConfigError(f"{path}: this command reads or writes that file already; name another one")

@@ -1,7 +1,7 @@
 """Labels and events as lines of JSON: one write to the operating system a line, so that a kill -9 loses nothing told.
 
 Keys come in the order of the documentation, floats rounded to 6 places, no wall-clock time. Of what is written here
-only a label's `latency_ms` differs between two runs over the same file.
+only a label's `latency_ms` differs between two runs over the same file; how a camera is stands among its events.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stream.contracts import Event, Prediction
+from stream.contracts import Event, Prediction, Status
 from stream.errors import SinkError
 
 
@@ -72,13 +72,16 @@ class LabelsSink:
     def event(self, event: Event) -> None:
         """Leaves events to `EventsSink`."""
 
+    def status(self, status: Status) -> None:
+        """Leaves how cameras are to `EventsSink`."""
+
     def close(self) -> None:
         """Closes the file; idempotent."""
         self._lines.close()
 
 
 class EventsSink:
-    """Writes every event as a line of JSON."""
+    """Writes every event, and every change of how a camera is, as a line of JSON."""
 
     def __init__(self, path: Path | str) -> None:
         """Creates the file.
@@ -98,6 +101,14 @@ class EventsSink:
             SinkError: it could not be written.
         """
         self._lines.write(event_record(event))
+
+    def status(self, status: Status) -> None:
+        """Writes how a camera is.
+
+        Raises:
+            SinkError: it could not be written.
+        """
+        self._lines.write(status_record(status))
 
     def close(self) -> None:
         """Closes the file; idempotent."""
@@ -132,6 +143,18 @@ def event_record(event: Event) -> dict[str, object]:
         "peak": _rounded(event.peak),
         "delay": _rounded(event.delay),
         "model": event.model,
+    }
+
+
+def status_record(status: Status) -> dict[str, object]:
+    """How a camera is as JSON has it, in a line among the events, told apart by its `kind`."""
+    return {
+        "camera": status.camera,
+        "kind": "camera",
+        "status": status.health,
+        "reason": status.reason,
+        "session": status.session,
+        "away": _rounded(status.away),
     }
 
 

@@ -17,7 +17,7 @@ import cv2
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from stream.contracts import Event, Frame, Prediction
+from stream.contracts import Event, Frame, Prediction, Status
 from stream.errors import SinkError
 from stream.geometry import to_bgr
 from stream.ring import FrameRing
@@ -159,6 +159,9 @@ class VideoSink:
         """Takes one event."""
         if event.camera == self._camera:
             self._timeline = self._timeline.with_event(event)
+
+    def status(self, status: Status) -> None:
+        """A camera that is away shows in the video as a cut."""
 
     def close(self) -> None:
         """Encodes the frames that wait and completes the file; idempotent.

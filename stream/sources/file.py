@@ -18,6 +18,7 @@ from stream.contracts import Frame, Input, Tick
 from stream.errors import SourceOpenError
 from stream.sampling import ticks
 from stream.sources.decode import Decoder
+from stream.sources.hardware import Decode, Hardware
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +31,33 @@ class FileSource:
         input: what the bundle wants to see.
         camera: the name that frames carry; the file's stem if None.
         loop: begin again at the end, in a new session, until closed.
+        rotation: degrees clockwise by which pictures are turned, besides what the file says.
+        decode: the device that decodes; software if None.
 
     Attributes:
         corrupt: packets that could not be decoded, in this run.
+        decoder: of the file, in this run; None before it is opened.
 
     Raises:
         SourceOpenError: there is no such file, or it is a folder.
     """
 
     live = False
+    timed_by_arrival = False
 
-    def __init__(self, path: Path, input: Input, *, camera: str | None = None, loop: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        input: Input,
+        *,
+        camera: str | None = None,
+        loop: bool = False,
+        rotation: int = 0,
+        decode: Decode | None = None,
+    ) -> None:
         self.path, self.url, self.input, self.loop = path, valid_text(str(path)), input, loop
         self.camera = valid_text(camera or path.stem)
+        self._rotation, self._hardware = rotation, Hardware(decode, self.camera)
         if path.is_dir():
             count = sum(1 for _ in path.iterdir())
             raise SourceOpenError(f"{self.url} is a folder ({count} entries), expected a video file: name one in it")
@@ -56,6 +71,7 @@ class FileSource:
                 f"{self.url}: no such file; check the spelling and the folder you are in ({Path.cwd()})"
             )
         self.corrupt = 0
+        self.decoder: Decoder | None = None
         self._index = 0
         self._closed = False
 
@@ -82,15 +98,25 @@ class FileSource:
         """Asks the iterating thread to stop before the next frame."""
         self._closed = True
 
+    def length(self) -> float | None:
+        """Media seconds from the first frame to the end of the last; None where the file does not say."""
+        try:
+            with av.open(self.path.absolute(), metadata_errors="replace") as container:
+                return container.duration / av.time_base if container.duration else None
+        except av.FFmpegError:  # no video: `frames` says so better
+            return None
+
     def _once(self, session: int) -> Generator[Frame, None, int]:
         """The file's frames from first to last; what it returns is the session that comes after them."""
         first = self._index
         with self._opened() as container:
             stream = container.streams.video[0]
-            decoder = Decoder(self.camera, stream, session=session, index=first)
+            self.decoder = decoder = Decoder(self.camera, stream, session=session, index=first, rotation=self._rotation)
             packets = container.demux(stream)
             while not self._closed and (packet := self._next(packets)) is not None:
                 for frame in decoder.frames(packet, time.monotonic()):
+                    if self._index == first:
+                        self._hardware.check(stream)
                     self._index = decoder.index
                     yield frame
         self.corrupt += decoder.corrupt
@@ -119,7 +145,8 @@ class FileSource:
         if self.path.stat().st_size == 0:
             raise SourceOpenError(f"{self.url} is empty (0 bytes), expected a video file")
         try:
-            container = av.open(self.path.absolute())  # FFmpeg would take 12:30.mp4 for a protocol
+            # Absolute: FFmpeg would take 12:30.mp4 for a protocol.
+            container = av.open(self.path.absolute(), metadata_errors="replace", hwaccel=self._hardware.accelerator())
         except av.FFmpegError as error:
             raise SourceOpenError(f"{self.url} is not a video that can be read: {error.strerror}") from None
         found: set[str] = {stream.type for stream in container.streams}

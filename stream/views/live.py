@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from threading import Condition
 
-from stream.contracts import Event, Frame, Prediction
+from stream.contracts import Event, Frame, Prediction, Status
 from stream.views.timeline import Timeline
 
 
 class LiveSlot:
-    """Each camera's newest frame and its timeline; `frame` is an engine's `on_frame`, `told` its `on_prediction`."""
+    """Each track's newest frame and its timeline.
+
+    `frame` is an engine's `on_frame`, `told` its `on_prediction`, `status` its `on_status`.
+    """
 
     def __init__(self) -> None:
-        self._frames: dict[str, Frame] = {}
+        self._frames: dict[str, Frame] = {}  # not taken yet
+        self._newest: dict[str, Frame] = {}
         self._timelines: dict[str, Timeline] = {}
         self._signal = Condition()
 
     def frame(self, frame: Frame) -> None:
-        """Replaces its camera's frame."""
+        """Replaces its track's frame."""
         with self._signal:
-            self._frames[frame.camera] = frame
+            self._frames[frame.camera] = self._newest[frame.camera] = frame
             self._signal.notify_all()
 
     def told(self, prediction: Prediction, events: tuple[Event, ...]) -> None:
@@ -28,6 +32,15 @@ class LiveSlot:
         for event in events:
             timeline = timeline.with_event(event)
         self._timelines[prediction.camera] = timeline.with_prediction(prediction)
+
+    def status(self, status: Status) -> None:
+        """Adds news of a camera to the timelines of its tracks, whose newest frames are to be seen once more."""
+        with self._signal:
+            for track, frame in self._newest.items():
+                if track == status.camera or track.startswith(f"{status.camera}/"):
+                    self._timelines[track] = self._timelines.get(track, Timeline()).with_status(status)
+                    self._frames.setdefault(track, frame)
+            self._signal.notify_all()
 
     def take(self, timeout: float) -> list[tuple[Frame, Timeline]]:
         """The frames that came since the last call, with what is known now; waits `timeout` seconds for the first."""

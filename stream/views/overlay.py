@@ -12,7 +12,7 @@ from threading import Lock
 import cv2
 import numpy as np
 
-from stream.contracts import Event, Prediction
+from stream.contracts import Event, Prediction, Status
 from stream.views.drawing import BOLD, CAP, REGULAR, SEMIBOLD, Image, Pen, bar, mix, shade
 from stream.views.palette import Colour, colours_of, ink_on
 from stream.views.timeline import Timeline
@@ -23,6 +23,7 @@ FAINT: Colour = (160, 156, 152)
 TRACK: Colour = (74, 70, 67)
 GREEN: Colour = (140, 210, 110)
 AMBER: Colour = (60, 180, 250)
+RED: Colour = (90, 90, 245)
 
 
 class Overlay:
@@ -47,11 +48,17 @@ class Overlay:
     def draw(self, bgr: Image, timeline: Timeline, camera: str, time: float) -> Image:
         """A copy of `bgr` (h, w, 3) with everything drawn on it; `time` is the picture's media time in seconds."""
         picture = np.ascontiguousarray(bgr).copy()
+        if timeline.away is not None:  # what is seen is over
+            picture = np.asarray(
+                cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) // 2, cv2.COLOR_GRAY2BGR), np.uint8
+            )
         size = text_size(*picture.shape[:2])
         with self._lock:
             bottom = self._draw_timeline(picture, timeline, time, size)
-            right = self._draw_signs(picture, timeline.latest, camera, time, size)
-            if timeline.latest is not None:
+            right = self._draw_signs(picture, timeline, camera, time, size)
+            if timeline.away is not None:
+                self._draw_away(picture, timeline.away, size, right)
+            elif timeline.latest is not None:
                 self._draw_scores(picture, timeline.latest, timeline.current, time, size, right, bottom)
         return picture
 
@@ -109,9 +116,25 @@ class Overlay:
         likeliest = np.argsort(-latest.scores, kind="stable")[: max(0, rows)]
         return [self._labels[k] for k in likeliest]
 
-    def _draw_signs(self, img: Image, latest: Prediction | None, camera: str, time: float, size: int) -> int:
-        """The panel at the top right: camera, media time, latency, warm-up, model; returns the x where it begins."""
+    def _draw_away(self, img: Image, status: Status, size: int, right: int) -> None:
+        """In place of the scores, within `right`: that the camera is away, and why."""
+        edge = pad = round(0.8 * size)
+        x0, x1 = edge + pad, right - edge - pad
+        shade(img, edge, edge, right - edge, edge + 2 * pad + round(3.4 * size), size // 2)
+        head = round(2.1 * size)
+        baseline = edge + pad + round(CAP * head)
+        self._pen.write(
+            img, status.health, x0, baseline, self._pen.fitting(status.health, head, BOLD, x1 - x0), BOLD, RED
+        )
+        reason_size = self._pen.fitting(status.reason, size, REGULAR, x1 - x0)
+        self._pen.write(img, status.reason, x0, baseline + round(1.7 * size), reason_size, REGULAR, SOFT)
+
+    def _draw_signs(self, img: Image, timeline: Timeline, camera: str, time: float, size: int) -> int:
+        """The panel at the top right: camera, media time, latency, how it is, model; returns the x where it begins."""
+        latest = timeline.latest
         state, state_ink = ("ready", GREEN) if latest is not None and latest.warm else ("warming up", AMBER)
+        if timeline.away is not None:
+            state, state_ink = timeline.away.health, RED
         latency = f"{latest.latency_ms:.0f} ms" if latest and latest.latency_ms is not None else "– ms"
         lines = (
             (camera, size, SEMIBOLD, WHITE),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from stream.contracts import Event, Prediction
+from stream.contracts import Event, Prediction, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,11 +18,13 @@ class Timeline:
         seconds: how much media time is kept.
         predictions: oldest first.
         events: the newest telling of each event, oldest start first.
+        away: why nothing comes; None while frames do.
     """
 
     seconds: float = 20.0
     predictions: tuple[Prediction, ...] = ()
     events: tuple[Event, ...] = ()
+    away: Status | None = None
 
     @property
     def latest(self) -> Prediction | None:
@@ -38,14 +40,22 @@ class Timeline:
         """The timeline after `prediction`; a new session has another clock, so of the old one nothing is kept."""
         if self.latest and self.latest.session != prediction.session:
             begun = tuple(e for e in self.events if e.end is None and e.start == prediction.time)
-            return Timeline(self.seconds, (prediction,), begun)
+            return Timeline(self.seconds, (prediction,), begun, self.away)
         since = prediction.time - self.seconds - 1  # a second more than is shown: the strip's left end is filled
-        return Timeline(
-            self.seconds,
-            (*(p for p in self.predictions if p.time >= since), prediction),
-            tuple(e for e in self.events if e.end is None or e.end >= since),
+        return replace(
+            self,
+            predictions=(*(p for p in self.predictions if p.time >= since), prediction),
+            events=tuple(e for e in self.events if e.end is None or e.end >= since),
         )
 
     def with_event(self, event: Event) -> Timeline:
         """The timeline after `event`, which replaces what was told of it before."""
         return replace(self, events=(*(e for e in self.events if e.id != event.id), event))
+
+    def with_status(self, status: Status) -> Timeline:
+        """The timeline after news of its camera; where nothing comes any more, what was on ends with the last tick."""
+        if not status.is_away:
+            return replace(self, away=None)
+        last = self.latest.time if self.latest else 0.0
+        ended = tuple(replace(e, end=max(e.start, last)) if e.end is None else e for e in self.events)
+        return replace(self, events=ended, away=status)

@@ -112,7 +112,7 @@ def watch(engine: Engine, slot: LiveSlot, overlay: Overlay) -> Summary:
     """Runs `engine` in a thread and shows a window a camera until it ends, or a person closes one or presses q or Esc.
 
     Args:
-        engine: made with `on_frame=slot.frame, on_prediction=slot.told`.
+        engine: made with `on_frame=slot.frame, on_prediction=slot.told, on_status=slot.status`.
         slot: where the engine puts what is to be seen.
         overlay: draws.
 

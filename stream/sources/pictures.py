@@ -1,0 +1,139 @@
+"""A folder of numbered pictures as a source: each is a frame, at a steady rate. Nothing is dropped."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from stream.address import valid_text
+from stream.contracts import Frame, Input, Picture, Tick
+from stream.errors import SourceOpenError
+from stream.sampling import ticks
+from stream.sources.decode import picture_of
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
+FPS = 25.0
+AS_NAMED = {"pattern_type": "none"}  # FFmpeg would take a% in a name for a pattern of numbers
+
+log = logging.getLogger(__name__)
+
+
+class PictureSource:
+    """The frames of a folder of pictures, in the order of the numbers in their names: 2.png comes before 10.png.
+
+    A picture of another size begins a session. One that cannot be decoded leaves a gap in time and is counted.
+
+    Args:
+        folder: of the pictures; other files in it, and hidden ones, are passed over.
+        input: what the bundle wants to see.
+        camera: the name that frames carry; the folder's if None.
+        fps: pictures a second; 25 if None.
+        loop: begin again at the end, in a new session, until closed.
+        rotation: degrees clockwise by which pictures are turned.
+
+    Attributes:
+        corrupt: pictures that could not be decoded, in this run.
+
+    Raises:
+        SourceOpenError: there are no pictures in it.
+    """
+
+    live = False
+    timed_by_arrival = False
+
+    def __init__(
+        self,
+        folder: Path,
+        input: Input,
+        *,
+        camera: str | None = None,
+        fps: float | None = None,
+        loop: bool = False,
+        rotation: int = 0,
+    ) -> None:
+        self.folder, self.url, self.input = folder, valid_text(str(folder)), input
+        self.camera = valid_text(camera or folder.absolute().name)
+        self.fps, self.loop, self.rotation = fps or FPS, loop, rotation
+        self.corrupt = 0
+        self._index = 0
+        self._closed = False
+        self._reformatter = VideoReformatter()
+        if not _pictures(folder):
+            count = sum(1 for _ in folder.iterdir())
+            raise SourceOpenError(
+                f"{self.url} is a folder ({count} entries) without pictures, expected numbered ones such as 0001.png; "
+                "name a file, or a folder of pictures"
+            )
+
+    def frames(self, session: int = 0) -> Iterator[Frame]:
+        """Every picture, the first of them in `session`; session 0 also counts frames from 0 again.
+
+        Returns after the last one (with `loop`, never), or after `close`.
+
+        Raises:
+            SourceOpenError: not one of them can be decoded.
+        """
+        if session == 0:
+            self._index = self.corrupt = 0
+        while not self._closed:
+            session = yield from self._once(session)
+            if not self.loop:
+                return
+
+    def __iter__(self) -> Iterator[Tick]:
+        """The sampled ticks."""
+        return ticks(self.frames(), self.input)
+
+    def close(self) -> None:
+        """Asks the iterating thread to stop before the next picture."""
+        self._closed = True
+
+    def length(self) -> float:
+        """Media seconds from the first picture to the end of the last."""
+        return len(_pictures(self.folder)) / self.fps
+
+    def _once(self, session: int) -> Generator[Frame, None, int]:
+        """The pictures from first to last; what it returns is the session that comes after them."""
+        first, size = self._index, None
+        for number, path in enumerate(_pictures(self.folder)):
+            if self._closed:
+                break
+            picture = self._decoded(path)
+            if picture is None:
+                continue
+            session += size not in (None, picture.size)
+            size = picture.size
+            self._index += 1
+            yield Frame(self.camera, self._index - 1, session, number / self.fps, time.monotonic(), picture)
+        if self._index == first and not self._closed:
+            raise SourceOpenError(f"{self.url}: not one of its pictures can be decoded; open one in a viewer")
+        return session + 1
+
+    def _decoded(self, path: Path) -> Picture | None:
+        """The picture in a file; None where there is none that can be decoded, which is counted and logged."""
+        try:
+            with av.open(path.absolute(), options=AS_NAMED, metadata_errors="replace") as container:
+                picture = picture_of(next(container.decode(video=0)), self._reformatter)
+        except (av.FFmpegError, StopIteration, IndexError) as error:
+            self.corrupt += 1
+            log.warning("%s cannot be decoded: %s", valid_text(str(path)), getattr(error, "strerror", "no picture"))
+            return None
+        return replace(picture, rotation=(picture.rotation + self.rotation) % 360)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder, by the numbers in their names."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    return sorted(found, key=_by_numbers)
+
+
+def _by_numbers(path: Path) -> list[str | int]:
+    """The name as texts and, between them, numbers: `take2-10.png` is take, 2, -, 10, .png."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
