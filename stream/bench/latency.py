@@ -7,7 +7,7 @@ a camera would send them: unpaced, a tick's time would be the length of the queu
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -40,7 +40,13 @@ class Stage:
 
 
 def measure(
-    bundle: Bundle, clip: Path, *, device: str = "auto", threads: int | None = None, duration: float | None = None
+    bundle: Bundle,
+    clip: Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    duration: float | None = None,
+    progress: Callable[[str, float], None] | None = None,
 ) -> tuple[int, list[Stage]]:
     """Returns how many ticks were measured, and each of STAGES.
 
@@ -50,6 +56,7 @@ def measure(
         device: where the graphs run.
         threads: of the features graph.
         duration: media seconds after which it ends; the whole clip when None.
+        progress: called with the camera's name and the media seconds read of it.
 
     Raises:
         SourceError: the clip cannot be read.
@@ -65,6 +72,7 @@ def measure(
         realtime=True,
         duration=duration,
         on_prediction=lambda prediction, _: told.append((prediction, time.monotonic())),
+        progress=progress,
     ).run()
     if not told:
         raise ConfigError(f"{clip}: expected at least one tick to measure, got none; use a longer clip or --seconds")
@@ -81,16 +89,17 @@ def measure(
 def write_synthetic(path: Path, *, seconds: float, size: tuple[int, int] = (1280, 720), fps: int = 25) -> Path:
     """`path`, an H.264 clip of a textured picture that moves: as heavy to decode as real video, and made anywhere."""
     width, height = size
-    with av.open(path, "w") as container:
+    with av.open(path.absolute(), "w") as container:  # FFmpeg would take 12:30.mp4 for a protocol
         stream = container.add_stream("libx264", rate=Fraction(fps), options={"preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for picture in _pictures(width, height, round(seconds * fps)):
+        for picture in moving_pictures(width, height, round(seconds * fps)):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path
 
 
-def _pictures(width: int, height: int, count: int) -> Iterator[NDArray[np.uint8]]:
+def moving_pictures(width: int, height: int, count: int) -> Iterator[NDArray[np.uint8]]:
+    """`count` pictures (height, width, 3) uint8 of a texture that moves."""
     rng = np.random.default_rng(0)
     blocks = rng.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), np.uint8)
     picture = np.kron(blocks, np.ones((16, 16, 1), np.uint8))[:height, :width]
@@ -102,6 +111,7 @@ class _WatchedFile:
     """A file source that notes how long each frame took to come out of the decoder."""
 
     live = False
+    timed_by_arrival = False
 
     def __init__(self, source: FileSource) -> None:
         self._source = source
