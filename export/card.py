@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stream.schema import BundleSpec
+from stream.schema import PERSON, BundleSpec
 
 NOT_MEASURED = (
     "Nobody wrote here where it fails and how large a person must be in the picture, so neither is known. "
@@ -46,7 +46,9 @@ def _input(spec: BundleSpec) -> str:
         if temporal.mode == "window"
         else f"all since the session began; trusted after {temporal.warmup} pictures"
     )
-    return f"{rate} of {seen.width}x{seen.height} pixels (`{seen.fit}`); it judges by {past}."
+    person = spec.provenance.get(PERSON)
+    smallest = "" if person is None else f" The smallest person that it learned from is {person} of its lines high."
+    return f"{rate} of {seen.width}x{seen.height} pixels (`{seen.fit}`); it judges by {past}.{smallest}"
 
 
 def _facts(values: Mapping[str, Any], names: tuple[str, ...]) -> str:

@@ -36,6 +36,13 @@ PATH = click.Path(path_type=Path)
 @click.option("--window", type=click.IntRange(min=1), metavar="T", help="Ticks, for --mode window.")
 @click.option("--clip", type=PATH, help="Its first 2 s become the golden clip; the demo's clip if left out.")
 @click.option("--name", help="Of the bundle; the folder's name if left out.")
+@click.option(
+    "--person",
+    type=click.IntRange(min=1),
+    metavar="LINES",
+    help="How many lines of the model's picture the smallest person fills whom it learned from: what tells "
+    "`actionstream config check` how large somebody must stand in a camera's picture.",
+)
 @click.option("--card", type=PATH, help="Markdown for CARD.md: where it fails, how large a person must be.")
 @json_option
 def export(
@@ -45,20 +52,32 @@ def export(
     window: int | None,
     clip: Path | None,
     name: str | None,
+    person: int | None,
     card: Path | None,
     as_json: bool,
 ) -> None:
     """Turn a trained RUN into a bundle that runs without TensorFlow."""
-    from stream.commands.terminal import console
+    from stream.commands.terminal import console, steps_left
 
     told = console(stderr=as_json)
-    with told.status(f"exporting {run}"):
+    with steps_left(told, f"exporting {run}", 4) as advance:
         loaded = _load_run(run)
+        advance()
         from export.pack import pack
         from export.report import bundle_facts, print_bundle
 
         text = card.read_text(encoding="utf-8") if card else None
-        bundle = pack(loaded, out, clip=clip or demo_clip(), name=name, mode=mode, window=window, text=text)
+        bundle = pack(
+            loaded,
+            out,
+            clip=clip or demo_clip(),
+            name=name,
+            mode=mode,
+            window=window,
+            text=text,
+            person=person,
+            advance=advance,
+        )
     described = bundle_facts(bundle)
     if as_json:
         click.echo(json.dumps(described))
@@ -88,11 +107,11 @@ def verify(bundle: Path, run: Path | None, video: Path | None, device: str, as_j
     from export.report import print_report, report_facts
     from export.verify import verify as prove
     from stream.bundle import Bundle
-    from stream.commands.terminal import console
+    from stream.commands.terminal import console, steps_left
 
     told = console(stderr=as_json)
-    with told.status(f"verifying {bundle}"):
-        report = prove(Bundle.load(bundle), run=loaded, video=video, device=device)
+    with steps_left(told, f"verifying {bundle}", 4) as advance:
+        report = prove(Bundle.load(bundle), run=loaded, video=video, device=device, advance=advance)
     if as_json:
         click.echo(json.dumps(report_facts(report)))
     else:
@@ -121,7 +140,7 @@ def compare(run: Path | None, threads: int | None, repeats: int, as_json: bool) 
     quiet_tensorflow()
     import tensorflow
 
-    from stream.commands.terminal import console
+    from stream.commands.terminal import console, steps_left
     from stream.inference import available_cores
 
     cores = threads or available_cores()
@@ -132,10 +151,9 @@ def compare(run: Path | None, threads: int | None, repeats: int, as_json: bool) 
     from export.report import print_costs
 
     told = console(stderr=as_json)
-    with told.status("measuring"), tempfile.TemporaryDirectory() as folder:
-        costs = measure(
-            _load_run(run) if run else default_run(Path(folder)), Path(folder), threads=cores, repeats=repeats
-        )
+    with tempfile.TemporaryDirectory() as folder, steps_left(told, "measuring", repeats) as advance:
+        network = _load_run(run) if run else default_run(Path(folder))
+        costs = measure(network, Path(folder), threads=cores, repeats=repeats, advance=advance)
     if as_json:
         click.echo(json.dumps({"window": WINDOW, "threads": cores, "ways": [asdict(cost) for cost in costs]}))
     else:

@@ -105,7 +105,9 @@ def default_run(folder: Path) -> Run:
     return random_run(folder, ModelSettings(), Input(224, 224), ["none", "one", "other"])
 
 
-def compare(run: Run, work: Path, *, threads: int, repeats: int = 5) -> list[Cost]:
+def compare(
+    run: Run, work: Path, *, threads: int, repeats: int = 5, advance: Callable[[], None] = lambda: None
+) -> list[Cost]:
     """Returns what a label costs, each way, ours last.
 
     TensorFlow's threads must have been set to `threads` before it computed anything.
@@ -115,6 +117,7 @@ def compare(run: Run, work: Path, *, threads: int, repeats: int = 5) -> list[Cos
         work: a folder to export it to.
         threads: that ONNX Runtime uses.
         repeats: labels of each of Keras' ways whose median is taken; ours takes 20 times as many.
+        advance: called after each of the `repeats` rounds.
 
     Raises:
         BundleError: the ways do not agree.
@@ -136,6 +139,7 @@ def compare(run: Run, work: Path, *, threads: int, repeats: int = 5) -> list[Cos
         for name, way in ways.items():
             spent[name].append(_ms(way))
         spent[OURS] += [_ms(ours) for _ in range(WINDOW)]
+        advance()
     cost = {name: float(np.median(times)) for name, times in spent.items()}
     return [Cost(name, ms, closeness[name], ms / cost[OURS], WANTED.get(name)) for name, ms in cost.items()]
 

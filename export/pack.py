@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from export.trace import read_ticks
 from stream.bundle import Bundle, BundleSpec, Decision, GoldenSpec, GraphSpec, InputSpec, Temporal, write_bundle
 from stream.contracts import Mode
 from stream.errors import ConfigError
+from stream.schema import PERSON
 from train.runs import Run
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -28,6 +30,8 @@ def pack(
     mode: Mode | None = None,
     window: int | None = None,
     text: str | None = None,
+    person: int | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> Bundle:
     """Returns the bundle written to `out`.
 
@@ -39,6 +43,8 @@ def pack(
         mode: how the past is carried; the run's if None.
         window: T ticks for mode `window`; the run's if None.
         text: of the card.
+        person: lines of the network's picture that the smallest person fills whom it learned from; None if unknown.
+        advance: called after each of its three steps: graphs, golden files, all written.
 
     Raises:
         ConfigError: a name, mode or window that cannot be, or a clip that does not get small enough.
@@ -50,9 +56,11 @@ def pack(
         raise ConfigError(f"name {name!r}: expected letters, digits, dots, dashes, at most 64; choose one with --name")
     temporal = _temporal(run, mode, window)
     graphs = convert(run.network)
+    advance()
     files = {"features.onnx": graphs.features, "head.onnx": graphs.head}
     if clip is not None:
         files |= _golden(run, temporal, clip)
+    advance()
     seen = run.input
     spec = BundleSpec(
         name=name,
@@ -68,10 +76,16 @@ def pack(
         temporal=temporal,
         decision=Decision.model_validate(run.decision),
         golden=None if clip is None else GoldenSpec(),
-        provenance={**run.provenance, "export": {"opset": OPSET, "tf2onnx": version("tf2onnx")}},
+        provenance={
+            **run.provenance,
+            **({} if person is None else {PERSON: person}),
+            "export": {"opset": OPSET, "tf2onnx": version("tf2onnx")},
+        },
     )
     files["CARD.md"] = card(spec, text).encode()
-    return write_bundle(out, spec, files)
+    bundle = write_bundle(out, spec, files)
+    advance()
+    return bundle
 
 
 def _temporal(run: Run, mode: Mode | None, window: int | None) -> Temporal:

@@ -11,7 +11,7 @@ max|a - b| / max(1, max|a|) <= 1e-4, a being the reference. Only a run needs Ten
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,7 +97,14 @@ class Report:
         )
 
 
-def verify(bundle: Bundle, *, run: Run | None = None, video: Path | None = None, device: str = "cpu") -> Report:
+def verify(
+    bundle: Bundle,
+    *,
+    run: Run | None = None,
+    video: Path | None = None,
+    device: str = "cpu",
+    advance: Callable[[], None] = lambda: None,
+) -> Report:
     """Returns how near the bundle's graphs and the live engine come to Keras.
 
     Args:
@@ -106,6 +113,7 @@ def verify(bundle: Bundle, *, run: Run | None = None, video: Path | None = None,
         video: a clip to use in place of the golden one. Without a run the graphs themselves, step by step, are then
             the reference for the engine.
         device: where the graphs run.
+        advance: called after each of its four steps: ticks read, Keras, graphs, engine.
 
     Raises:
         BundleError: the bundle has no golden files where they are needed, or they are damaged.
@@ -115,6 +123,7 @@ def verify(bundle: Bundle, *, run: Run | None = None, video: Path | None = None,
     clip = video or _golden_clip(bundle)
     features, head = OnnxFeatures(bundle, device), OnnxHead(bundle, device)
     ticks = read_ticks(clip, bundle.input)
+    advance()
 
     reference: Golden | None = None
     name = "ONNX step by step"
@@ -129,10 +138,13 @@ def verify(bundle: Bundle, *, run: Run | None = None, video: Path | None = None,
         name = "golden arrays"
         reference = bundle.golden()
         ticks = _golden_ticks(reference, ticks)
+    advance()
 
     states = bundle.spec.features.state, bundle.spec.head.state
     steps = trace(features, head, states, bundle.spec.temporal, ticks, bundle.labels)
+    advance()
     live, predictions = trace_engine(bundle, features, head, clip)
+    advance()
     checks = [] if reference is None else list(_compare("onnx", reference, steps))
     wanted = reference or steps
     checks += _compare("engine", wanted, live)

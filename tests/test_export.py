@@ -23,6 +23,7 @@ from export.trace import read_ticks
 from stream.bundle import Bundle
 from stream.contracts import Input
 from stream.errors import BundleError, ConfigError, SourceOpenError
+from stream.schema import PERSON
 from tests.media import encode
 from train.models import ModelSettings, StateTensor, step, unroll, zeros
 from train.runs import Run
@@ -193,6 +194,7 @@ def test_the_command_exports_a_run_folder(
     words = tmp_path / "words.md"
     words.write_text("A person must fill a third of the picture.")
     arguments = [tiny_run.folder, "--out", tmp_path / "out", "--clip", h264_clip, "--card", words, "--json"]
+    arguments += ["--person", 30]
     commands.export.main([str(word) for word in arguments], standalone_mode=False)
     told = json.loads(capsys.readouterr().out)
     bundle = Bundle.load(tmp_path / "out")
@@ -200,4 +202,6 @@ def test_the_command_exports_a_run_folder(
     assert told["graphs"][0]["width"] == tiny_run.network.dimension
     parameters = sum(graph["parameters"] for graph in told["graphs"])
     assert parameters >= 0.95 * (tiny_run.network.features.count_params() + tiny_run.network.head.count_params())
-    assert "a third of the picture" in (bundle.folder / "CARD.md").read_text(encoding="utf-8")
+    card = (bundle.folder / "CARD.md").read_text(encoding="utf-8")
+    assert "a third of the picture" in card and "30 of its lines high" in card
+    assert bundle.spec.provenance[PERSON] == 30
