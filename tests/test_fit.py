@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,7 +23,7 @@ from train import fit
 from train.cache import ArrayCache
 from train.forward import Forward
 from train.models import ModelSettings, build, step, zeros
-from train.runs import Run, load_run
+from train.runs import Run, begin_from, load_run
 from train.settings import Recipe, read_recipe, write_recipe
 from train.stepper import schedule
 
@@ -246,3 +248,17 @@ def test_the_rate_rises_and_falls() -> None:
     shares = [schedule(step, 100, 0.1) for step in range(100)]
     assert shares[0] < shares[5] < shares[9] < shares[10] == 1
     assert shares[11] > shares[50] > shares[99] > 0.0099
+
+
+def test_a_backbone_begins_where_another_run_ended(run: Run) -> None:
+    small = ModelSettings(backbone="MobileNetV2", alpha=0.35, units=8, embedding=8)
+    ended, begun = build(small, Input(64, 64), 3), build(small, Input(96, 64), 5)
+    begin_from(begun, replace(run, network=ended))
+    ours, theirs = (
+        next(layer for layer in network.features.layers if isinstance(layer, keras.Model)).get_weights()
+        for network in (begun, ended)
+    )
+    assert len(ours) > 100
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    with pytest.raises(ConfigError, match="another backbone"):
+        begin_from(begun, run)

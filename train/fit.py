@@ -25,9 +25,9 @@ from train.datasets import Dataset, fingerprint, read_dataset
 from train.evaluate import evaluate_clips, evaluate_streams, placed_clips, plain_clips
 from train.forward import Forward
 from train.judges import KerasJudge
-from train.models import build
+from train.models import Network, build
 from train.report import draw_confusion, draw_learning_curves, history_csv, progress_bar
-from train.runs import RECIPE, RUN, Run, replace_text, save_run
+from train.runs import RECIPE, RUN, Run, begin_from, load_run, replace_text, save_run
 from train.settings import Recipe, write_recipe
 from train.splits import Split, split
 from train.stages import BEST, Task, run_stage
@@ -69,7 +69,7 @@ def train(
     checkpoint = _open_folder(out, digest([recipe.model_dump(mode="json"), described]))
 
     keras.utils.set_random_seed(recipe.seed)
-    network = build(recipe.model, recipe.input.contract(), len(dataset.labels))
+    network = _begin(recipe, len(dataset.labels))
     plain = PlainViews(dataset, cache, recipe.input.contract())
     task = Task(recipe, plain, divided, network, Forward(network), out, console)
     _decode(task)
@@ -106,6 +106,16 @@ def train(
     for number in range(len(recipe.stages)):
         (out / BEST.format(number)).unlink(missing_ok=True)
     return run
+
+
+def _begin(recipe: Recipe, classes: int) -> Network:
+    """The network before the first stage; its backbone that of another run where the recipe's weights name one."""
+    weights = recipe.model.weights
+    if weights is None or not Path(weights).is_dir():
+        return build(recipe.model, recipe.input.contract(), classes)
+    network = build(recipe.model.model_copy(update={"weights": None}), recipe.input.contract(), classes)
+    begin_from(network, load_run(weights))
+    return network
 
 
 def _open_folder(out: Path, task: str) -> tuple[Reached, dict[str, Any] | None]:

@@ -30,7 +30,8 @@ class ModelSettings(BaseModel):
 
     Attributes:
         backbone: `compact`, or a network of keras.applications by its name there.
-        weights: of the backbone: a file, `imagenet` (downloaded), or None for random ones.
+        weights: of the backbone: a file, `imagenet` (downloaded), the folder of another run (in a recipe, where
+            train.fit sees to it), or None for random ones.
         alpha: width multiplier of the MobileNets.
         motion: `difference` adds what changed since the previous picture; `stack` puts the grey levels of this picture
             and of the two before it where red, green and blue were, so that a pretrained network sees motion at no

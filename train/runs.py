@@ -123,6 +123,25 @@ def load_weights(network: Network, path: Path) -> None:
     _Pair(network).load_weights(path)
 
 
+def begin_from(network: Network, run: Run) -> None:
+    """Gives the backbone of `network` the weights of the backbone of `run`; the size of their pictures may differ.
+
+    Raises:
+        ConfigError: they are not of one kind.
+    """
+    ours, theirs = (
+        next((layer for layer in each.features.layers if isinstance(layer, keras.Model)), None)
+        for each in (network, run.network)
+    )
+    shapes = [None if each is None else [tuple(weight.shape) for weight in each.weights] for each in (ours, theirs)]
+    if ours is None or theirs is None or shapes[0] != shapes[1]:
+        raise ConfigError(
+            f"run {run.folder.name} has another backbone than the recipe: expected the same network of "
+            "keras.applications; correct [model] backbone or weights"
+        )
+    ours.set_weights(theirs.get_weights())
+
+
 def replace_text(path: Path, text: str) -> None:
     """Writes `text`, whole or not at all."""
     partial = path.with_name(f"partial-{path.name}")
