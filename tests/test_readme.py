@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
 import os
 import re
 import shlex
@@ -107,8 +108,8 @@ def test_python_runs(block: Block, folder: Path) -> None:
 def test_commands_are_accepted(block: Block) -> None:
     for words in block.commands():
         if words[0] == "actionstream":
-            piped = words.index("|") if "|" in words else None
-            accept(actionstream, words[0], words[1:piped])
+            own = itertools.takewhile(lambda word: word not in ("|", ">"), words[1:])
+            accept(actionstream, words[0], list(own))
         elif words[:2] == ["python", "samples/render.py"]:
             accept(render, words[1], words[2:])
         elif words[0] == "make":
