@@ -144,6 +144,8 @@ def _print(screen: Console, reports: list[dict[str, Any]], bundle: Bundle) -> No
     from rich.table import Table
     from rich.text import Text
 
+    from stream.schema import PERSON
+
     table = Table("camera", "codec", "size", "fps", "keyframes", "clock", "person", box=None, pad_edge=False)
     for report in reports:
         if report["error"]:
@@ -155,7 +157,7 @@ def _print(screen: Console, reports: list[dict[str, Any]], bundle: Bundle) -> No
     for report in reports:
         for line in [report["error"]] if report["error"] else report["suggestions"]:
             screen.print(Text.assemble((f"{report['camera']}  ", "bold"), line), soft_wrap=True)
-    says = any(share for report in reports for share in report.get("person", {}).values())
+    says = PERSON in bundle.spec.provenance
     note = (
         "person: the least share of the picture's height that somebody must fill"
         if says

@@ -14,16 +14,16 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from stream.address import safe_url, valid_text
-from stream.contracts import Frame, Input, Tick
+from stream.contracts import Frame, Input
 from stream.errors import SourceOpenError
-from stream.sampling import ticks
 from stream.sources.decode import Decoder
 from stream.sources.hardware import Decode, Hardware
+from stream.sources.stored import StoredSource
 
 log = logging.getLogger(__name__)
 
 
-class FileSource:
+class FileSource(StoredSource):
     """The frames of a video file.
 
     Args:
@@ -42,9 +42,6 @@ class FileSource:
         SourceOpenError: there is no such file, or it is a folder.
     """
 
-    live = False
-    timed_by_arrival = False
-
     def __init__(
         self,
         path: Path,
@@ -55,9 +52,11 @@ class FileSource:
         rotation: int = 0,
         decode: Decode | None = None,
     ) -> None:
-        self.path, self.url, self.input, self.loop = path, valid_text(str(path)), input, loop
-        self.camera = valid_text(camera or path.stem)
-        self._rotation, self._hardware = rotation, Hardware(decode, self.camera)
+        name = valid_text(camera or path.stem)
+        super().__init__(valid_text(str(path)), input, name, loop=loop, rotation=rotation)
+        self.path = path
+        self.decoder: Decoder | None = None
+        self._hardware = Hardware(decode, self.camera)
         if path.is_dir():
             count = sum(1 for _ in path.iterdir())
             raise SourceOpenError(f"{self.url} is a folder ({count} entries), expected a video file: name one in it")
@@ -70,33 +69,6 @@ class FileSource:
             raise SourceOpenError(
                 f"{self.url}: no such file; check the spelling and the folder you are in ({Path.cwd()})"
             )
-        self.corrupt = 0
-        self.decoder: Decoder | None = None
-        self._index = 0
-        self._closed = False
-
-    def frames(self, session: int = 0) -> Iterator[Frame]:
-        """Every decoded frame, the first of them in `session`; session 0 also counts frames from 0 again.
-
-        Returns at the end of the file (with `loop`, never), or after `close`.
-
-        Raises:
-            SourceOpenError: it is empty, no video, or nothing in it can be decoded.
-        """
-        if session == 0:
-            self._index = self.corrupt = 0
-        while not self._closed:
-            session = yield from self._once(session)
-            if not self.loop:
-                return
-
-    def __iter__(self) -> Iterator[Tick]:
-        """The sampled ticks."""
-        return ticks(self.frames(), self.input)
-
-    def close(self) -> None:
-        """Asks the iterating thread to stop before the next frame."""
-        self._closed = True
 
     def length(self) -> float | None:
         """Media seconds from the first frame to the end of the last; None where the file does not say."""

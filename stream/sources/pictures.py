@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,10 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from stream.address import valid_text
-from stream.contracts import Frame, Input, Picture, Tick
+from stream.contracts import Frame, Input, Picture
 from stream.errors import SourceOpenError
-from stream.sampling import ticks
 from stream.sources.decode import picture_of
+from stream.sources.stored import StoredSource
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"}
 FPS = 25.0
@@ -25,7 +25,7 @@ AS_NAMED = {"pattern_type": "none"}  # FFmpeg would take a% in a name for a patt
 log = logging.getLogger(__name__)
 
 
-class PictureSource:
+class PictureSource(StoredSource):
     """The frames of a folder of pictures, in the order of the numbers in their names: 2.png comes before 10.png.
 
     A picture of another size begins a session. One that cannot be decoded leaves a gap in time and is counted.
@@ -45,9 +45,6 @@ class PictureSource:
         SourceOpenError: there are no pictures in it.
     """
 
-    live = False
-    timed_by_arrival = False
-
     def __init__(
         self,
         folder: Path,
@@ -58,12 +55,9 @@ class PictureSource:
         loop: bool = False,
         rotation: int = 0,
     ) -> None:
-        self.folder, self.url, self.input = folder, valid_text(str(folder)), input
-        self.camera = valid_text(camera or folder.absolute().name)
-        self.fps, self.loop, self.rotation = fps or FPS, loop, rotation
-        self.corrupt = 0
-        self._index = 0
-        self._closed = False
+        name = valid_text(camera or folder.absolute().name)
+        super().__init__(valid_text(str(folder)), input, name, loop=loop, rotation=rotation)
+        self.folder, self.fps = folder, fps or FPS
         self._reformatter = VideoReformatter()
         if not _pictures(folder):
             count = sum(1 for _ in folder.iterdir())
@@ -71,29 +65,6 @@ class PictureSource:
                 f"{self.url} is a folder ({count} entries) without pictures, expected numbered ones such as 0001.png; "
                 "name a file, or a folder of pictures"
             )
-
-    def frames(self, session: int = 0) -> Iterator[Frame]:
-        """Every picture, the first of them in `session`; session 0 also counts frames from 0 again.
-
-        Returns after the last one (with `loop`, never), or after `close`.
-
-        Raises:
-            SourceOpenError: not one of them can be decoded.
-        """
-        if session == 0:
-            self._index = self.corrupt = 0
-        while not self._closed:
-            session = yield from self._once(session)
-            if not self.loop:
-                return
-
-    def __iter__(self) -> Iterator[Tick]:
-        """The sampled ticks."""
-        return ticks(self.frames(), self.input)
-
-    def close(self) -> None:
-        """Asks the iterating thread to stop before the next picture."""
-        self._closed = True
 
     def length(self) -> float:
         """Media seconds from the first picture to the end of the last."""
@@ -125,7 +96,7 @@ class PictureSource:
             self.corrupt += 1
             log.warning("%s cannot be decoded: %s", valid_text(str(path)), getattr(error, "strerror", "no picture"))
             return None
-        return replace(picture, rotation=(picture.rotation + self.rotation) % 360)
+        return replace(picture, rotation=(picture.rotation + self._rotation) % 360)
 
 
 def _pictures(folder: Path) -> list[Path]:
