@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import socket
 import threading
@@ -159,6 +160,16 @@ def test_it_leaves_nothing_behind(h264_clip: Path) -> None:
     assert threading.active_count() == before
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", server.port)) != 0
+
+
+def test_a_client_that_knocks_while_it_closes_leaves_no_socket(h264_clip: Path) -> None:
+    """A connection that nobody closed would warn as it is collected, and a warning fails the test."""
+    clip = Clip.load(h264_clip)
+    for _ in range(50):
+        with RtspServer({"/camera": clip}) as server:
+            knocking = socket.create_connection(("127.0.0.1", server.port))
+        knocking.close()
+        gc.collect()
 
 
 def test_a_codec_it_cannot_send_is_refused(tmp_path: Path) -> None:

@@ -130,15 +130,28 @@ class RtspServer:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopping.wait()
+        with suppress(NotImplementedError):  # Windows' loop has no readers
+            # Closing a server while a connection is being accepted leaks that connection (python/cpython#109564).
+            self._events.remove_reader(server.sockets[0].fileno())
+        await _settle()
         server.close()
         for client in self.clients:
             client.cancel()
         await asyncio.gather(*self.clients, return_exceptions=True)
+        await _settle()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = asyncio.ensure_future(_Client(self, reader, writer).run())
         self.clients.add(client)
         client.add_done_callback(self.clients.discard)
+        # A task that is cancelled before its first step runs no `finally`: its connection would stay open.
+        client.add_done_callback(lambda _: writer.transport.abort())
+
+
+async def _settle() -> None:
+    """Gives the event loop the turns in which an accepted connection becomes a client, or an aborted one is closed."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 class _Client:
