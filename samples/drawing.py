@@ -6,7 +6,9 @@ are final (the scene's light is in them). Where the camera is and what stands be
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 
 import cv2
 import numpy as np
@@ -20,6 +22,8 @@ ARC = np.linspace(-np.pi / 2, np.pi / 2, 8)
 ROUND = np.linspace(0, 2 * np.pi, 15)[:-1]
 CIRCLE = np.stack([np.cos(ROUND), np.sin(ROUND)], axis=-1)
 RGB = NDArray[np.uint8]
+Layer = tuple[float, int, Callable[[RGB], None]]
+"""A part of a person: its depth, the larger the nearer; its rank among parts of one depth; what draws it."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,11 @@ class Figure:
 
     def draw(self, picture: RGB, points: Array, camera: Camera) -> None:
         """Draws the person with `points` (P, 3) into `picture`."""
+        for _, _, draw in sorted(self.layers(points, camera), key=lambda layer: layer[:2]):
+            draw(picture)
+
+    def layers(self, points: Array, camera: Camera) -> list[Layer]:
+        """The parts of the person with `points` (P, 3)."""
         pixels, scale = camera.project(points)
         ends, radii = pixels[self._bones], self._radii * scale[self._bones[:, 0], None]
         offset = self._light * radii.min(axis=1)[:, None] * 0.22
@@ -130,15 +139,13 @@ class Figure:
             layers.append((min(depth[limb], trunk - 0.01) if hidden else depth[limb] + 0.004, limb))
         if self._look.haircut == "long":
             layers.append((trunk - 0.02, 6) if facing else (max(head, trunk) + 0.002, 6))
-        for _, layer in sorted(layers):
-            if layer == 4:
-                self._draw_trunk(picture, pixels, scale, facing)
-            elif layer == 5:
-                self._draw_head(picture, points, pixels, scale)
-            elif layer == 6:
-                self._draw_long_hair(picture, pixels, scale)
-            else:
-                self._draw_limb(picture, layer, outer, inner)
+        draws: dict[int, Callable[[RGB], None]] = {
+            **{limb: partial(self._draw_limb, limb=limb, outer=outer, inner=inner) for limb in range(4)},
+            4: partial(self._draw_trunk, pixels=pixels, scale=scale, facing=facing),
+            5: partial(self._draw_head, points=points, pixels=pixels, scale=scale),
+            6: partial(self._draw_long_hair, pixels=pixels, scale=scale),
+        }
+        return [(z, part, draws[part]) for z, part in layers]
 
     def _draw_limb(self, picture: RGB, limb: int, outer: Array, inner: Array) -> None:
         """An arm or a leg: all rims first, so that no seam shows at elbow and knee."""

@@ -8,7 +8,7 @@ What a person does lives in actions.py, how it is drawn in drawing.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -111,6 +111,12 @@ def draw_body(rng: np.random.Generator) -> Body:
     )
 
 
+def grown(body: Body, factor: float) -> Body:
+    """The same body, all lengths times `factor`."""
+    lengths = {field.name: getattr(body, field.name) * factor for field in fields(body)}
+    return replace(body, **lengths)
+
+
 def draw_look(rng: np.random.Generator) -> Look:
     """Random colours and cut; the shirt never has the trousers' colour."""
 
@@ -175,6 +181,16 @@ def joints(body: Body, poses: Array) -> Array:
         out[:, start : start + 7] = np.stack([shoulder, elbow, palm, hip, knee, ankle, toe], axis=1)
     np.maximum(out[..., 1], 0.022, out=out[..., 1])
     return out
+
+
+def reach_for(body: Body, poses: Array, side: int, points: Array) -> Array:
+    """Hand controls (T, 3) with which the hand of `side` is at `points` (T, 3), in the figure's own frame.
+
+    What is farther away than the arm is long is reached for as far as the arm goes.
+    """
+    shoulder = joints(body, poses)[:, POINT[("left_shoulder", "right_shoulder")[side]]]
+    chest_turn = _rotation(poses[:, TILT]) @ _rotation(poses[:, SPINE])
+    return np.asarray(np.einsum("tji,tj->ti", chest_turn, points - shoulder) / body.arm * (1 - 2 * side, 1, 1))
 
 
 def _rotation(angles: Array) -> Array:

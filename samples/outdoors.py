@@ -9,6 +9,7 @@ import numpy as np
 from samples.backdrop import FINE, Canvas, gym, room
 from samples.drawing import RGB, Camera, shade
 from samples.figure import Colour
+from samples.ground import ground
 
 
 def _sky(canvas: Canvas) -> Colour:
@@ -203,6 +204,7 @@ def texture(canvas: Canvas) -> None:
 
 KINDS: dict[str, Callable[[Canvas], None]] = {
     "room": room, "gym": gym, "street": street, "lawn": lawn, "studio": studio, "texture": texture,
+    "ground": ground,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
     python samples/render.py clips --out DIR --per-label 20 --seed 1
     python samples/render.py streams --out DIR --count 20 --seconds 60 --seed 1000
+    python samples/render.py pairs --out DIR --count 20 --seconds 60 --seed 1000
     python samples/render.py sheet --out sheet.png
 
 The same seed and size give the same pixels. What people do lives in script.py and actions.py, how it looks in scene.py.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,11 @@ if __name__ == "__main__":  # run as a file: the packages lie beside this one's 
 
 from samples.actions import LABELS
 from samples.drawing import RGB, Figure
-from samples.figure import Array, draw_body, draw_look
+from samples.figure import Array, draw_body, draw_look, grown
 from samples.outdoors import KINDS
+from samples.pairs import LABELS as PAIR_LABELS
+from samples.pairs_scene import PairScene
+from samples.pairs_script import Encounter
 from samples.scene import Scene
 from samples.script import Annotation, Script, gesture, walk
 
@@ -47,48 +51,30 @@ SHIPPED = {
 """Seed and backdrop of the clip of each label."""
 
 
-class Stream:
-    """An untrimmed video, drawn frame by frame when asked.
+class Video:
+    """People before a scene, drawn frame by frame when asked.
 
     Args:
-        seed: decides everything.
+        scene: where.
+        seed: decides the grain.
         seconds: length.
-        size: width and height, pixels.
-        fps: frames a second; None: drawn from 20 to 30.
-        label: None: a life of many actions; a label: a short clip of just that (`seconds` is then ignored).
-        kind: the backdrop's kind; None: any.
+        fps: frames a second.
 
     Attributes:
         times: of the frames, seconds, (F,).
         annotations: what is done when, in order.
     """
 
-    def __init__(
-        self,
-        seed: int,
-        seconds: float = 60.0,
-        size: tuple[int, int] = (640, 360),
-        fps: float | None = None,
-        label: str | None = None,
-        kind: str | None = None,
-    ) -> None:
-        self.seed, self.size = seed, size
-        body_rng, scene_rng, script_rng, crowd_rng, drawn = (np.random.default_rng((seed, part)) for part in range(5))
-        self.fps = float(drawn.integers(20, 31)) if fps is None else fps
-        self.scene = Scene(scene_rng, size, kind)
-        body = draw_body(body_rng)
-        figure = self.scene.figure(body, draw_look(body_rng))
-        script = Script(script_rng, body, np.zeros(3), self.scene.reach)
-        script.place = np.array([script.spot(), 0.0, script.facing()])
-        if label is None:
-            script.live(seconds)
-        else:
-            seconds = _clip(script, script_rng, label)
-        self.seconds = seconds
-        self.times: Array = np.arange(round(seconds * self.fps)) / self.fps
-        points, _, self.annotations = script.play(self.times)
-        self._people: list[tuple[Figure, Array, int]] = [(figure, points, 0)]
-        crowd = [self._passer_by(crowd_rng) for _ in range(crowd_rng.poisson(seconds / 25))]
+    def __init__(self, scene: Scene, seed: int, seconds: float, fps: float) -> None:
+        self.scene, self.seed, self.seconds, self.fps = scene, seed, seconds, fps
+        self.size = scene.width, scene.height
+        self.times: Array = np.arange(round(seconds * fps)) / fps
+        self.annotations: list[Annotation] = []
+        self._people: list[tuple[Figure, Array, int]] = []
+
+    def _add_crowd(self, rng: np.random.Generator) -> None:
+        """People who cross the background, one in 25 seconds; and everybody in order, the farthest first."""
+        crowd = [self._passer_by(rng) for _ in range(rng.poisson(self.seconds / 25))]
         self._people += [passer_by for passer_by in crowd if len(passer_by[1])]
         self._people.sort(key=lambda person: float(np.median(person[1][:, 0, 2])))
 
@@ -120,6 +106,74 @@ class Stream:
             yield self.picture(index), float(time)
 
 
+class Stream(Video):
+    """An untrimmed video of one person.
+
+    Args:
+        seed: decides everything.
+        seconds: length.
+        size: width and height, pixels.
+        fps: frames a second; None: drawn from 20 to 30.
+        label: None: a life of many actions; a label: a short clip of just that (`seconds` is then ignored).
+        kind: the backdrop's kind; None: any.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        seconds: float = 60.0,
+        size: tuple[int, int] = (640, 360),
+        fps: float | None = None,
+        label: str | None = None,
+        kind: str | None = None,
+    ) -> None:
+        body_rng, scene_rng, script_rng, crowd_rng, drawn = (np.random.default_rng((seed, part)) for part in range(5))
+        scene = Scene(scene_rng, size, kind)
+        body = draw_body(body_rng)
+        look = draw_look(body_rng)
+        script = Script(script_rng, body, np.zeros(3), scene.reach)
+        script.place = np.array([script.spot(), 0.0, script.facing()])
+        if label is None:
+            script.live(seconds)
+        else:
+            seconds = _clip(script, script_rng, label)
+        super().__init__(scene, seed, seconds, float(drawn.integers(20, 31)) if fps is None else fps)
+        points, _, self.annotations = script.play(self.times)
+        self._people.append((scene.figure(body, look), points, 0))
+        self._add_crowd(crowd_rng)
+
+
+class PairStream(Video):
+    """An untrimmed video of two people, now and then of one, and of what they do to each other.
+
+    Args:
+        seed: decides everything.
+        seconds: length.
+        size: width and height, pixels.
+        fps: frames a second; None: drawn from 20 to 30.
+        kind: the backdrop's kind; None: mostly outdoors.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        seconds: float = 60.0,
+        size: tuple[int, int] = (640, 360),
+        fps: float | None = None,
+        kind: str | None = None,
+    ) -> None:
+        body_rng, scene_rng, script_rng, crowd_rng, drawn = (np.random.default_rng((seed, part)) for part in range(5))
+        scene = PairScene(scene_rng, size, kind)
+        bodies = [grown(draw_body(body_rng), body_rng.uniform(0.88, 1.06)) for _ in range(1 + (drawn.random() < 0.85))]
+        encounter = Encounter(script_rng, bodies, scene.reach)
+        encounter.live(seconds)
+        super().__init__(scene, seed, seconds, float(drawn.integers(20, 31)) if fps is None else fps)
+        everybody, self.annotations = encounter.play(self.times)
+        for body, points in zip(bodies, everybody, strict=True):
+            self._people.append((scene.figure(body, draw_look(body_rng)), points, 0))
+        self._add_crowd(crowd_rng)
+
+
 def _clip(script: Script, rng: np.random.Generator, label: str) -> float:
     """Writes a short script around one action; returns its length."""
     lead, tail = rng.uniform(0.25, 0.8, 2)
@@ -142,7 +196,7 @@ def _clip(script: Script, rng: np.random.Generator, label: str) -> float:
     return script.time - 0.1
 
 
-def write_video(path: Path, stream: Stream) -> None:
+def write_video(path: Path, stream: Video) -> None:
     """Encodes `stream` as H.264 in an mp4 at `path`."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=Fraction(stream.fps).limit_denominator(1000))
@@ -154,7 +208,7 @@ def write_video(path: Path, stream: Stream) -> None:
         container.mux(video.encode())
 
 
-def truth(stream: Stream, file: str, subset: str) -> dict[str, Any]:
+def truth(stream: Video, file: str, subset: str) -> dict[str, Any]:
     """The entry of `stream` in an annotation file's database; times are rounded to a millisecond."""
     return {
         "subset": subset,
@@ -169,14 +223,14 @@ def truth(stream: Stream, file: str, subset: str) -> dict[str, Any]:
     }
 
 
-def write_truth(path: Path, database: dict[str, Any]) -> None:
+def write_truth(path: Path, database: dict[str, Any], labels: tuple[str, ...] = LABELS) -> None:
     """Writes an annotation file in the manner of ActivityNet."""
-    taxonomy = [{"nodeId": i, "nodeName": label} for i, label in enumerate(LABELS)]
+    taxonomy = [{"nodeId": i, "nodeName": label} for i, label in enumerate(labels)]
     content = {"version": "actionstream figures 1", "taxonomy": taxonomy, "database": database}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _tracked(jobs: Iterable[tuple[str, Stream, Path]], total: int, subset: str, root: Path) -> dict[str, Any]:
+def _tracked(jobs: Iterable[tuple[str, Video, Path]], total: int, subset: str, root: Path) -> dict[str, Any]:
     """Writes every job's video, showing progress; returns the database of what they show."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     database = {}
@@ -230,21 +284,37 @@ def clips(out: Path, size: tuple[int, int], per_label: int, seed: int) -> None:
     click.echo(f"{len(database)} clips in {out}")
 
 
-@main.command()
-@out_option
-@click.option(
-    "--size", "sizes", type=_size, default=["640x360"], metavar="WxH", multiple=True, help="Several: by turns."
-)
-@click.option("--count", type=click.IntRange(1), default=20, show_default=True, help="Number of streams.")
-@click.option("--seconds", type=click.FloatRange(2), default=60.0, show_default=True, help="Length of each.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=1000, show_default=True, help="Of the first; the next has the next."
-)
-@click.option(
-    "--fps", type=click.FloatRange(5, 60), default=None, help="Frames a second.  [default: 20-30, by the seed]"
-)
-@click.option("--kind", default=None, type=click.Choice(list(KINDS)), help="Where it plays.  [default: by the seed]")
-def streams(
+def stream_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with what all streams are asked for."""
+    options = (
+        out_option,
+        click.option(
+            "--size", "sizes", type=_size, default=["640x360"], metavar="WxH", multiple=True, help="Several: by turns."
+        ),
+        click.option("--count", type=click.IntRange(1), default=20, show_default=True, help="Number of streams."),
+        click.option("--seconds", type=click.FloatRange(2), default=60.0, show_default=True, help="Length of each."),
+        click.option(
+            "--seed",
+            type=click.IntRange(0),
+            default=1000,
+            show_default=True,
+            help="Of the first; the next has the next.",
+        ),
+        click.option(
+            "--fps", type=click.FloatRange(5, 60), default=None, help="Frames a second.  [default: 20-30, by the seed]"
+        ),
+        click.option(
+            "--kind", default=None, type=click.Choice(list(KINDS)), help="Where it plays.  [default: by the seed]"
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _write_streams(
+    made: type[Stream] | type[PairStream],
+    labels: tuple[str, ...],
     out: Path,
     sizes: tuple[tuple[int, int], ...],
     count: int,
@@ -253,18 +323,32 @@ def streams(
     fps: float | None,
     kind: str | None,
 ) -> None:
-    """Untrimmed streams, and annotations.json with what happens when."""
+    """Writes untrimmed streams, and annotations.json with the truth about them."""
     jobs = (
         (
             f"stream_{n:04d}",
-            Stream(seed + n - 1, seconds, sizes[(n - 1) % len(sizes)], fps, kind=kind),
+            made(seed + n - 1, seconds, sizes[(n - 1) % len(sizes)], fps, kind=kind),
             out / f"stream_{n:04d}.mp4",
         )
         for n in range(1, count + 1)
     )
     database = _tracked(jobs, count, "streams", out)
-    write_truth(out / "annotations.json", database)
+    write_truth(out / "annotations.json", database, labels)
     click.echo(f"{count} streams, {sum(len(entry['annotations']) for entry in database.values())} actions in {out}")
+
+
+@main.command()
+@stream_options
+def streams(**asked: Any) -> None:
+    """Untrimmed streams, and annotations.json with what happens when."""
+    _write_streams(Stream, LABELS, **asked)
+
+
+@main.command()
+@stream_options
+def pairs(**asked: Any) -> None:
+    """Untrimmed streams of two people and what they do to each other, and annotations.json."""
+    _write_streams(PairStream, PAIR_LABELS, **asked)
 
 
 @main.command()

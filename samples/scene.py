@@ -32,14 +32,9 @@ class Scene:
     def __init__(self, rng: np.random.Generator, size: tuple[int, int], kind: str | None = None) -> None:
         self.width, self.height = size
         names = list(KINDS)
-        self.kind = kind or names[rng.choice(len(names), p=[0.3, 0.12, 0.2, 0.18, 0.1, 0.1])]
-        tall = float(np.clip(rng.beta(1.5, 1.7) * 0.6 + 0.3, 0.3, 0.9))
+        self.kind = kind or names[rng.choice(len(names), p=[0.3, 0.12, 0.2, 0.18, 0.1, 0.1, 0.0])]
         self.margin = round(MARGIN * self.height)
-        room = max(0.0, 0.96 - tall * 1.06)
-        feet = 0.97 - room * rng.uniform(0, 0.62)
-        pitch = rng.uniform(0.1, 0.3)
-        horizon = min(rng.uniform(0.22, 0.5), feet - 0.5 * tall * rng.uniform(0.8, 1.6))
-        distance = max((feet - horizon) / (tall * np.sin(pitch)), 3.0)
+        tall, feet, pitch, distance = self._frame(rng)
         shift = rng.normal(0, 0.05)
         self.camera = Camera(
             (0.5 + shift) * self.width, feet * self.height, tall * self.height, float(pitch), float(distance)
@@ -51,12 +46,21 @@ class Scene:
         self.noise = float(max(rng.uniform(-2, 8), 0))
         self._shake = rng.uniform(0, 0.006) * self.height * (rng.random() < 0.6)
         self._sway = rng.uniform(0, 2 * np.pi, (2, 3)), np.array([0.31, 0.9, 2.3]) * rng.uniform(0.7, 1.4)
-        side, outdoors = rng.choice((-1, 1)), self.kind in ("street", "lawn")
+        side, outdoors = rng.choice((-1, 1)), self.kind in ("street", "lawn", "ground")
         self.light = np.array([-side, -1.0]) / np.sqrt(2)
         self._slant = np.array([side * rng.uniform(0.25, 0.9), -rng.uniform(0.05, 0.5)])
         self._depth = float(rng.uniform(0.3, 0.6) if outdoors else rng.uniform(0.15, 0.42))
         self._backdrop = self._finish(rng)
         self._grain = self._draw_grain(rng)
+
+    def _frame(self, rng: np.random.Generator) -> tuple[float, float, float, float]:
+        """Height of a person and row of the feet, shares of the picture's; pitch and distance of the camera."""
+        tall = float(np.clip(rng.beta(1.5, 1.7) * 0.6 + 0.3, 0.3, 0.9))
+        room = max(0.0, 0.96 - tall * 1.06)
+        feet = 0.97 - room * rng.uniform(0, 0.62)
+        pitch = rng.uniform(0.1, 0.3)
+        horizon = min(rng.uniform(0.22, 0.5), feet - 0.5 * tall * rng.uniform(0.8, 1.6))
+        return tall, feet, pitch, max((feet - horizon) / (tall * np.sin(pitch)), 3.0)
 
     def _finish(self, rng: np.random.Generator) -> RGB:
         pad = self.margin
@@ -101,10 +105,14 @@ class Scene:
         camera = replace(self.camera, x=self.camera.x + x, y=self.camera.y + y)
         for _, points in people:
             cast_shadow(out, points, camera, self._slant, self._depth)
-        for figure, points in people:
-            figure.draw(out, points, camera)
+        self._draw_people(out, people, camera)
         if self._grain is not None:
             dx, dy = np.random.default_rng((seed, index)).integers(0, 32, 2)
             more, less = (grain[dy : dy + self.height, dx : dx + self.width] for grain in self._grain)
             cv2.subtract(cv2.add(out, more, dst=out), less, dst=out)
         return out
+
+    def _draw_people(self, picture: RGB, people: list[tuple[Figure, Array]], camera: Camera) -> None:
+        """Draws one person after the other."""
+        for figure, points in people:
+            figure.draw(picture, points, camera)

@@ -16,6 +16,9 @@ from samples.figure import CONTROLS, FEET, HANDS, HEAD, HEELS, PELVIS, SPINE, TI
 
 REST = 0.9
 """Least seconds between two actions."""
+SIDE_TO_SIDE = ("wave", "clap")
+SEEN = 0.95
+"""The largest heading, radians from the viewer, at which hands that move from side to side are seen to move."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,15 @@ class Script:
         return actions.draw_lying(self.rng, _angle(side * np.pi / 2 + self.rng.uniform(-0.6, 0.6) - heading))
 
     def act(self, label: str) -> None:
-        """Does the action `label`; a fall leaves the person lying, to get up needs it."""
+        """Does the action `label`; a fall leaves the person lying, to get up needs it.
+
+        Nobody, a viewer no more than a model, tells a wave in full profile from an arm held up: who waves or claps
+        turns to the viewer first, so that the truth is what can be seen.
+        """
+        if label in SIDE_TO_SIDE and abs(self.place[2]) > SEEN:
+            heading = float(np.sign(self.place[2])) * self.rng.uniform(0.3, SEEN)
+            self.add(walk(self.rng, self.body, self.place, np.array([*self.place[:2], heading]), 0.5))
+            self.rest(self.rng.uniform(0.1, 0.4))
         if label == "fall":
             self.lying = self.draw_lying()
             self.add(actions.fall(self.rng, self.body, self.lying))
