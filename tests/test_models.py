@@ -35,9 +35,11 @@ def mobile() -> Network:
     return build(SMALL, SEEN, 3)
 
 
+@pytest.mark.parametrize("evidence", [0.0, 4.0])
 @pytest.mark.parametrize("head", ["miniroad", "gru"])
-def test_a_sequence_is_its_steps(head: Literal["miniroad", "gru"]) -> None:
-    network = build(ModelSettings(backbone="compact", head=head, units=8, embedding=8), SEEN, 3)
+def test_a_sequence_is_its_steps(head: Literal["miniroad", "gru"], evidence: float) -> None:
+    settings = ModelSettings(backbone="compact", head=head, units=8, embedding=8, evidence=evidence)
+    network = build(settings, SEEN, 3)
     features = tf.random.stateless_normal((2, 5, network.dimension), seed=(1, 2))
     logits, last = unroll(network.head, features, zeros(network.head_state, 2))
 
@@ -47,6 +49,21 @@ def test_a_sequence_is_its_steps(head: Literal["miniroad", "gru"]) -> None:
         np.testing.assert_allclose(logits[:, t], expected, atol=1e-6)
     np.testing.assert_allclose(last[0], states[0], atol=1e-6)
     assert float(np.abs(logits[:, 4] - logits[:, 0]).max()) > 1e-2  # the steps do differ
+
+
+def test_evidence_is_the_average_of_what_each_tick_says() -> None:
+    """By hand: an exponential average from zero, of the logits of the same weights without one."""
+    plain = build(ModelSettings(backbone="compact", units=8, embedding=8), SEEN, 3)
+    gathering = build(ModelSettings(backbone="compact", units=8, embedding=8, evidence=4), SEEN, 3)
+    gathering.head.set_weights(plain.head.get_weights())
+    features = tf.random.stateless_normal((1, 6, plain.dimension), seed=(1, 2))
+    each, _ = unroll(plain.head, features, zeros(plain.head_state, 1))
+    gathered, (_, kept) = unroll(gathering.head, features, zeros(gathering.head_state, 1))
+    average, fresh = np.zeros(3), 1 - np.exp(-1 / 4)
+    for t in range(6):
+        average = average + fresh * (each[0, t].numpy() - average)
+        np.testing.assert_allclose(gathered[0, t], average, atol=1e-6)
+    np.testing.assert_allclose(kept[0], average, atol=1e-6)
 
 
 def test_a_sequence_of_unknown_length_can_be_traced(moving: Network) -> None:

@@ -8,6 +8,7 @@ state is data that goes in and comes out, never something hidden in a layer. No 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class ModelSettings(BaseModel):
         units: U of the GRU.
         embedding: width of the Dense layer before it (miniroad).
         dropout: share dropped before the GRU, in training.
+        evidence: ticks, the time constant of an exponential average of the logits that is kept as state; 0 is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,7 @@ class ModelSettings(BaseModel):
     units: int = Field(default=256, gt=0)
     embedding: int = Field(default=256, gt=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
+    evidence: float = Field(default=0.0, ge=0)
 
 
 @dataclass(frozen=True)
@@ -251,4 +254,12 @@ def _build_head(settings: ModelSettings, dimension: int, classes: int) -> tuple[
     if settings.head == "miniroad":
         output = layers.ReLU()(output)
     logits = layers.Dense(classes, name="logits")(output)
-    return keras.Model([features, h], [logits, next_h], name="head"), (StateTensor("h_in", "h_out", (settings.units,)),)
+    memory = StateTensor("h_in", "h_out", (settings.units,))
+    if not settings.evidence:
+        return keras.Model([features, h], [logits, next_h], name="head"), (memory,)
+    # What spoke for each label lately is kept beside what speaks for it now: a network that is sure of single ticks of
+    # what it learned from sees no need to remember them, and errs where a single tick looks like something else.
+    before, fresh = keras.Input((classes,), name="evidence_in"), 1 - math.exp(-1 / settings.evidence)
+    logits = layers.Add(name="evidence")([layers.Rescaling(fresh)(logits), layers.Rescaling(1 - fresh)(before)])
+    head = keras.Model([features, h, before], [logits, next_h, logits], name="head")
+    return head, (memory, StateTensor("evidence_in", "evidence_out", (classes,)))
