@@ -4,13 +4,15 @@ PYTHON ?= python3
 DEMO := .venv-demo
 DEV  := .venv
 PINS := .ci/constraints.txt
+BENCH := $(DEV)/bin/actionstream bench
 SOURCES := pyproject.toml $(PINS)
 
-.PHONY: help demo test faults lint format wheel clean
+.PHONY: help demo test bench faults lint format wheel clean
 
 help:
 	@echo "make demo    run the embedded bundle on the embedded clip; writes out/demo"
 	@echo "make test    run the tests (installs TensorFlow for the export tests)"
+	@echo "make bench   measure this machine in under 5 minutes; writes out/bench"
 	@echo "make faults  measure how long every fault of a camera takes to get over; writes docs/cameras.md"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make format  ruff's formatter and import order"
@@ -21,6 +23,15 @@ demo: $(DEMO)/ready
 
 test: $(DEV)/ready
 	$(DEV)/bin/python -m pytest
+
+bench: $(DEV)/ready
+	mkdir -p out/bench
+	$(BENCH) startup --json >out/bench/startup.json
+	$(BENCH) latency --seconds 20 --plot out/bench/latency.png --json >out/bench/latency.json
+	$(BENCH) throughput --seconds 10 --plot out/bench/throughput.png --json >out/bench/throughput.json
+	$(BENCH) cameras --seconds 5 --plot out/bench/cameras.png --json >out/bench/cameras.json
+	$(BENCH) soak --seconds 30 --out out/bench/soak.jsonl --plot out/bench/soak.png --json >out/bench/soak.json
+	$(BENCH) compare --repeats 3 --plot out/bench/compare.png --json >out/bench/compare.json
 
 faults: $(DEV)/ready
 	$(DEV)/bin/python -m tests.faults

@@ -41,11 +41,11 @@ def _labels(spec: BundleSpec) -> str:
 def _input(spec: BundleSpec) -> str:
     seen, temporal = spec.input, spec.temporal
     rate = "every frame" if seen.rate == "native" else f"{seen.rate:g} pictures a second"
-    past = (
-        f"the last {temporal.window} pictures"
-        if temporal.mode == "window"
-        else f"all since the session began; trusted after {temporal.warmup} pictures"
-    )
+    past = {
+        "window": f"the last {temporal.window} pictures",
+        "staggered": f"never more than the last {temporal.window} pictures; trusted after {temporal.warmup}",
+        "carry": f"all since the session began; trusted after {temporal.warmup} pictures",
+    }[temporal.mode]
     person = spec.provenance.get(PERSON)
     smallest = "" if person is None else f" The smallest person that it learned from is {person} of its lines high."
     return f"{rate} of {seen.width}x{seen.height} pixels (`{seen.fit}`); it judges by {past}.{smallest}"

@@ -1,4 +1,4 @@
-"""The commands `export`, `verify` and `bench compare`. What they print is in export/report.py.
+"""The commands `export`, `quantize`, `verify` and `bench compare`. What they print is in export/report.py.
 
 Nothing heavy is imported until one of them runs, so that `--help` is instant; and TensorFlow only where Keras runs.
 """
@@ -7,34 +7,55 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from stream.commands.bench.shared import plot_option
 from stream.commands.embedded import demo_clip
 from stream.commands.options import DEVICES, MODES, examples, json_option
 
 if TYPE_CHECKING:
+    from export.quantize import Lowered
     from stream.contracts import Mode
+    from stream.schema import Precision
     from train.runs import Run
 
 PATH = click.Path(path_type=Path)
 """What is wrong with it is told by whoever opens it, in one line and with status 1."""
+
+data_option = click.option(
+    "--data",
+    type=PATH,
+    multiple=True,
+    metavar="CLIPS",
+    help="A clip, or a folder of clips, that int8 takes its ranges from, beside the golden one. Repeatable.",
+)
 
 
 @click.command(
     epilog=examples(
         "actionstream export runs/first --out models/first",
         "actionstream export runs/first --out models/first --mode window --window 20 --clip clips/wave/001.mp4",
+        "actionstream export runs/first --out models/first-int8 --precision int8 --data clips",
     )
 )
 @click.argument("run", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Bundle folder; a bundle that is there is replaced.")
 @click.option("--mode", type=click.Choice(MODES), help="How the past is carried; what the run says if left out.")
-@click.option("--window", type=click.IntRange(min=1), metavar="T", help="Ticks, for --mode window.")
+@click.option("--window", type=click.IntRange(min=1), metavar="T", help="Ticks, for --mode window and staggered.")
 @click.option("--clip", type=PATH, help="Its first 2 s become the golden clip; the demo's clip if left out.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="What the backbone computes in: int8 for CPUs, with ranges from the golden clip and --data; fp16 for GPUs.",
+)
+@data_option
 @click.option("--name", help="Of the bundle; the folder's name if left out.")
 @click.option(
     "--person",
@@ -51,6 +72,8 @@ def export(
     mode: Mode | None,
     window: int | None,
     clip: Path | None,
+    precision: Precision,
+    data: tuple[Path, ...],
     name: str | None,
     person: int | None,
     card: Path | None,
@@ -60,7 +83,11 @@ def export(
     from stream.commands.terminal import console, steps_left
 
     told = console(stderr=as_json)
-    with steps_left(told, f"exporting {run}", 4) as advance:
+    name = name or out.resolve().name
+    with (
+        steps_left(told, f"exporting {run}", 4 if precision == "fp32" else 7) as advance,
+        nullcontext() if precision == "fp32" else tempfile.TemporaryDirectory() as folder,
+    ):
         loaded = _load_run(run)
         advance()
         from export.pack import pack
@@ -69,7 +96,7 @@ def export(
         text = card.read_text(encoding="utf-8") if card else None
         bundle = pack(
             loaded,
-            out,
+            Path(folder) / "fp32" if folder else out,
             clip=clip or demo_clip(),
             name=name,
             mode=mode,
@@ -78,12 +105,57 @@ def export(
             person=person,
             advance=advance,
         )
+        if precision != "fp32":
+            from export.quantize import clips_in
+            from export.quantize import quantize as lower
+
+            bundle, _ = lower(bundle, out, clips_in(data), precision=precision, advance=advance)
     described = bundle_facts(bundle)
     if as_json:
         click.echo(json.dumps(described))
         return
     print_bundle(described, told)
     told.print(f"exported: {out}; next: actionstream verify {out} --run {run}", markup=False)
+
+
+@click.command(
+    epilog=examples(
+        "actionstream quantize models/first --out models/first-int8 --data clips",
+        "actionstream quantize models/first --out models/first-fp16 --precision fp16",
+    )
+)
+@click.argument("bundle", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Bundle folder; a bundle that is there is replaced.")
+@click.option(
+    "--precision",
+    type=click.Choice(["int8", "fp16"]),
+    default="int8",
+    show_default=True,
+    help="What the backbone computes in: int8 for CPUs, fp16 for GPUs.",
+)
+@data_option
+@json_option
+def quantize(bundle: Path, out: Path, precision: Lowered, data: tuple[Path, ...], as_json: bool) -> None:
+    """Make an int8 or fp16 bundle of an fp32 BUNDLE, and say how far it is from it.
+
+    Only the backbone is lowered; the head computes in fp32. Ranges for int8 come from the golden clip and from --data,
+    which should show what the cameras will show. No TensorFlow is needed.
+    """
+    from export.quantize import clips_in
+    from export.quantize import quantize as lower
+    from export.report import bundle_facts, print_bundle, print_measured
+    from stream.bundle import Bundle
+    from stream.commands.terminal import console, steps_left
+
+    told = console(stderr=as_json)
+    with steps_left(told, f"quantizing {bundle}", 3) as advance:
+        made, measured = lower(Bundle.load(bundle), out, clips_in(data), precision=precision, advance=advance)
+    described = bundle_facts(made)
+    if as_json:
+        click.echo(json.dumps({**described, "measured": asdict(measured)}))
+        return
+    print_bundle(described, told)
+    print_measured(measured, told)
 
 
 @click.command(
@@ -133,8 +205,9 @@ def verify(bundle: Path, run: Path | None, video: Path | None, device: str, as_j
     "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Labels of each way; the median counts."
 )
 @json_option
-def compare(run: Path | None, threads: int | None, repeats: int, as_json: bool) -> None:
-    """What a label costs in Keras, three ways, and here: fp32, same ticks, same window of 20, same threads."""
+@plot_option
+def compare(run: Path | None, threads: int | None, repeats: int, as_json: bool, plot: Path | None) -> None:
+    """What a label costs in Keras, in plain loops, and here: fp32, same ticks, same window of 20, same threads."""
     from train.quiet import quiet_tensorflow
 
     quiet_tensorflow()
@@ -149,15 +222,23 @@ def compare(run: Path | None, threads: int | None, repeats: int, as_json: bool) 
     from export.compare import WINDOW, default_run
     from export.compare import compare as measure
     from export.report import print_costs
+    from stream.bench.conditions import machine, versions
+    from stream.bench.plots import draw_bars
 
     told = console(stderr=as_json)
     with tempfile.TemporaryDirectory() as folder, steps_left(told, "measuring", repeats) as advance:
         network = _load_run(run) if run else default_run(Path(folder))
         costs = measure(network, Path(folder), threads=cores, repeats=repeats, advance=advance)
     if as_json:
-        click.echo(json.dumps({"window": WINDOW, "threads": cores, "ways": [asdict(cost) for cost in costs]}))
+        facts = {"bench": "compare", "machine": machine(), "versions": versions(), "precision": "fp32"}
+        ways = [asdict(cost) for cost in costs]
+        click.echo(json.dumps({**facts, "window": WINDOW, "threads": cores, "ways": ways}))
     else:
         print_costs(costs, cores, told)
+    if plot:
+        title = f"one label by the last {WINDOW} frames, {cores} threads"
+        names, values = [cost.name for cost in costs], [cost.ms for cost in costs]
+        draw_bars(plot, title, names, {"cost": values}, "ms a label", log=True)
 
 
 def _load_run(folder: Path) -> Run:

@@ -41,7 +41,7 @@ def pack(
         clip: whose first 2 s become the golden clip; None makes a bundle without golden files.
         name: of the bundle; that of the folder if None.
         mode: how the past is carried; the run's if None.
-        window: T ticks for mode `window`; the run's if None.
+        window: T ticks for modes `window` and `staggered`; the run's if None.
         text: of the card.
         person: lines of the network's picture that the smallest person fills whom it learned from; None if unknown.
         advance: called after each of its three steps: graphs, golden files, all written.
@@ -92,15 +92,18 @@ def _temporal(run: Run, mode: Mode | None, window: int | None) -> Temporal:
     """The run's, with what the caller changes.
 
     Raises:
-        ConfigError: a window without a length, or over features that keep state.
+        ConfigError: a window without a length, or over features that keep state; replicas that get no tick of it.
     """
     trained = run.temporal
     mode = mode or trained["mode"]
-    window = (window or trained["window"]) if mode == "window" else None
-    if mode == "window" and window is None:
-        raise ConfigError("mode window: expected its length in ticks, got none; give --window T")
+    window = None if mode == "carry" else window or trained["window"]
+    if mode != "carry" and window is None:
+        raise ConfigError(f"mode {mode}: expected its length in ticks, got none; give --window T")
     if mode == "window" and run.network.features_state:
-        raise ConfigError("mode window: this network's features keep state, expected carry; use --mode carry")
+        raise ConfigError("mode window: this network's features keep state, expected carry or staggered")
+    replicas = Temporal.model_fields["replicas"].default
+    if mode == "staggered" and window is not None and window < replicas:
+        raise ConfigError(f"mode staggered: expected a window of {replicas} ticks or more, got {window}; give more")
     return Temporal(mode=mode, window=window, warmup=trained["warmup"], max_gap=run.input.max_gap)
 
 

@@ -14,6 +14,7 @@ from stream.bundle import Bundle
 
 if TYPE_CHECKING:
     from export.compare import Cost
+    from export.quantize import Measured
     from export.verify import Check, Report
 
 MEBIBYTE = 2**20
@@ -24,6 +25,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
     files = [path for path in bundle.folder.rglob("*") if path.is_file()]
     return {
         "model": bundle.model,
+        "precision": bundle.spec.precision,
         "labels": bundle.labels,
         "mode": bundle.spec.temporal.mode,
         "window": bundle.spec.temporal.window,
@@ -43,8 +45,17 @@ def print_bundle(facts: dict[str, Any], console: Console) -> None:
             graph["file"], size, str(graph["nodes"]), f"{graph['parameters']:,}", f"{graph['width']} numbers", states
         )
     console.print(table)
+    size = f"{facts['bytes'] / MEBIBYTE:.2f} MiB"
     console.print(
-        f"{facts['model']}: {facts['bytes'] / MEBIBYTE:.2f} MiB, {len(facts['labels'])} labels, {facts['mode']}{window}"
+        f"{facts['model']}, {facts['precision']}: {size}, {len(facts['labels'])} labels, {facts['mode']}{window}"
+    )
+
+
+def print_measured(measured: Measured, console: Console) -> None:
+    """Prints how far an int8 bundle is from its original."""
+    console.print(
+        f"against fp32, on {measured.ticks} ticks: features differ by {measured.features_error:.1%} of their size, "
+        f"scores by at most {measured.score:.2f}, and {measured.agreement:.1%} of the labels agree"
     )
 
 
@@ -84,7 +95,7 @@ def print_costs(costs: Sequence[Cost], threads: int, console: Console) -> None:
     )
     for cost in costs:
         wanted = "" if cost.wanted is None else f"{cost.wanted:g}"
-        table.add_row(cost.name, f"{cost.ms:.2f}", f"{cost.ratio:.0f}", wanted, f"{cost.closeness:.1e}")
+        table.add_row(cost.name, f"{cost.ms:.2f}", f"{cost.ratio:.3g}", wanted, f"{cost.closeness:.1e}")
     console.print(table)
     console.print(f"fp32, {threads} threads each, median, in turns")
 

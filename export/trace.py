@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 from stream.bundle import Golden, StateTensor, Temporal
 from stream.contracts import FeatureExtractor, Head, Input, State, Tick
 from stream.sources import FileSource
+from stream.staggered import ages
 
 
 @dataclass
 class _Walk:
-    """Where a trace is within its session: the states, and the last T features."""
+    """Where a trace is within its session: the states, ticks so far, and the last T features."""
 
     session: int
     features_state: State
     head_state: State
+    seen: int = 0
     recent: list[NDArray[np.float32]] = field(default_factory=list)
 
 
@@ -43,7 +45,8 @@ def trace(
         features: pictures to features.
         head: features to logits.
         states: of `features` and of `head`.
-        temporal: `carry`: the state walks along. `window`: at every tick, the head anew on the last min(k, T) features.
+        temporal: `carry`: the state walks along. Else, at every tick, the head anew on the last features: `window` on
+            min(k, T) of them, `staggered` on as many as the replica that speaks has seen.
         ticks: one or more, in order.
         labels: of the logits.
     """
@@ -59,9 +62,10 @@ def trace(
             continue
         walk.recent = [*walk.recent, vector][-(temporal.window or 1) :]
         state = _zeros(states[1])
-        for recent in walk.recent:
+        for recent in walk.recent[-_memory(temporal, walk.seen) :]:
             logits, state = head.step(recent, state)
         rows.append((vector[0], logits[0], {}))
+        walk.seen += 1
 
     return Golden(
         times=np.array([tick.time for tick in ticks], np.float64),
@@ -81,6 +85,12 @@ def read_ticks(clip: Path, input: Input) -> list[Tick]:
         SourceError: it cannot be read.
     """
     return list(FileSource(clip, input))
+
+
+def _memory(temporal: Temporal, tick: int) -> int:
+    """How many of the last features the head judges by at a session's tick number `tick`, where it does not carry."""
+    window = temporal.window or 1
+    return max(ages(tick, window, temporal.replicas)) if temporal.mode == "staggered" else window
 
 
 def _zeros(states: Sequence[StateTensor]) -> State:

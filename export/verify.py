@@ -5,13 +5,14 @@
     engine       the clip through the live line: reader thread, sampler, geometry, engine, recognizer
 
 Times, frame indices, pictures and label order must be equal; numbers must be close:
-max|a - b| / max(1, max|a|) <= 1e-4, a being the reference. Only a run needs TensorFlow, so only then is it imported.
+max|a - b| / max(1, max|a|) <= 1e-4, a being the reference. Below fp32 the bundle says how far from Keras it may be
+(`closeness` in bundle.json, measured when it was made). Only a run needs TensorFlow, so only then is it imported.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -145,12 +146,13 @@ def verify(
     advance()
     live, predictions = trace_engine(bundle, features, head, clip)
     advance()
-    checks = [] if reference is None else list(_compare("onnx", reference, steps))
+    allowed = {} if reference is None else bundle.spec.closeness
+    checks = [] if reference is None else list(_compare("onnx", reference, steps, allowed))
     wanted = reference or steps
-    checks += _compare("engine", wanted, live)
+    checks += _compare("engine", wanted, live, allowed)
     scores = scores_of(wanted.logits, bundle.spec.decision.temperature)
     got = np.stack([prediction.scores for prediction in predictions])
-    checks.append(check("engine", "scores", scores, got, LIMIT))
+    checks.append(check("engine", "scores", scores, got, allowed.get("scores", LIMIT)))
     return Report(bundle.model, name, clip.name, len(wanted.times), tuple(checks))
 
 
@@ -232,8 +234,8 @@ class Recorder:
         return logits, after
 
 
-def _compare(path: Path_, wanted: Golden, got: Golden) -> Iterator[Check]:
-    """Every quantity that both have."""
+def _compare(path: Path_, wanted: Golden, got: Golden, allowed: Mapping[str, float]) -> Iterator[Check]:
+    """Every quantity that both have; what is `allowed` counts in place of the limit of all others."""
     same = wanted.labels == got.labels
     yield Check(path, "labels", 0.0 if same else math.inf, 0.0, None if same else 0)
     if path == "engine":  # the graphs were fed with the reference's own pictures
@@ -241,11 +243,12 @@ def _compare(path: Path_, wanted: Golden, got: Golden) -> Iterator[Check]:
         yield check(path, "indices", wanted.indices, got.indices, 0.0)
         if wanted.images is not None and got.images is not None:
             yield check(path, "images", wanted.images, got.images, 0.0)
-    yield check(path, "features", wanted.features, got.features, LIMIT)
+    yield check(path, "features", wanted.features, got.features, allowed.get("features", LIMIT))
     for name in sorted(wanted.states.keys() | got.states.keys()):
         nothing = np.zeros((0, 0))
-        yield check(path, name, wanted.states.get(name, nothing), got.states.get(name, nothing), LIMIT)
-    yield check(path, "logits", wanted.logits, got.logits, LIMIT)
+        limit = allowed.get(name, LIMIT)
+        yield check(path, name, wanted.states.get(name, nothing), got.states.get(name, nothing), limit)
+    yield check(path, "logits", wanted.logits, got.logits, allowed.get("logits", LIMIT))
 
 
 def _golden_clip(bundle: Bundle) -> Path:

@@ -1,13 +1,13 @@
-"""Runs of a step at one fixed number of rows, in which no row can hurt another.
+"""Runs of a step at a given number of rows, in which no row can hurt another.
 
-A run is padded with zeros to the batch size, so that a row's numbers never depend on how many others there are. A run
+A run is padded with zeros to its batch size, so that a row's numbers never depend on how many others there are. A run
 that fails is split, its rows staying where they were with zeros in place of the others, until only the culprit fails.
 Nothing here knows cameras, sessions or labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -36,6 +36,11 @@ class Outcome:
     healthy: NDArray[np.bool_]
 
 
+def smallest(sizes: Sequence[int], rows: int) -> int:
+    """The smallest of `sizes`, ascending, that holds `rows`; the last one holds them all."""
+    return next(size for size in sizes if size >= rows)
+
+
 def run(step: Step, data: NDArray[Any], state: State, size: int) -> Outcome:
     """The outcome of `step` on `data` (n, ...) and `state`, each (n, ...), with n at most `size`.
 
@@ -45,6 +50,8 @@ def run(step: Step, data: NDArray[Any], state: State, size: int) -> Outcome:
     n = len(data)
     output, after = _guarded(step, _padded(data, size), {k: _padded(v, size) for k, v in state.items()}, np.arange(n))
     output, after = output[:n], {name: value[:n] for name, value in after.items()}
+    if all(np.isfinite(value).all() for value in (output, *after.values())):  # as nearly always, and quickly seen
+        return Outcome(output, after, np.ones(n, np.bool_))
     healthy = np.logical_and.reduce([_finite(value) for value in (output, *after.values())])
     return Outcome(np.where(_column(healthy, output), output, np.float32(0)), after, healthy)
 
@@ -110,7 +117,7 @@ def _padded(rows: NDArray[Any], size: int) -> NDArray[Any]:
 
 def _finite(values: NDArray[Any]) -> NDArray[np.bool_]:
     """(n,) bool: which rows of `values` (n, ...) hold only finite numbers."""
-    return cast(NDArray[np.bool_], np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+    return cast("NDArray[np.bool_]", np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
 
 
 def _column(mask: NDArray[np.bool_], like: NDArray[Any]) -> NDArray[np.bool_]:

@@ -37,6 +37,7 @@ HELP = {
     "calibrate": "Fit anew when a run speaks, on data that it has not seen.",
     "evaluate": "Measure a trained run on clips and on untrimmed streams.",
     "export": "Turn a trained run into a bundle that runs without TensorFlow.",
+    "quantize": "Make an int8 or fp16 bundle of an fp32 one.",
     "verify": "Prove that a bundle computes what Keras computed.",
     "inspect": "What a bundle holds: labels, input, states, thresholds, hashes.",
     "bench": "Measure latency, throughput and age on this machine.",

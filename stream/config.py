@@ -154,6 +154,9 @@ class Defaults(_Table):
     """How the picture becomes the model's; what the bundle says if left out. A region is always letterboxed."""
     rotation: Literal[0, 90, 180, 270] = 0
     """Degrees clockwise by which the picture must be turned to stand upright."""
+    loop: bool = False
+    """A file or a folder of pictures: begin it again at its end, for ever; with `watch --realtime` it stands in for a
+    camera."""
     decode: Literal["software", "auto", "cuda", "vaapi", "videotoolbox"] | None = None
     """What decodes the video; software if left out."""
     size: Size | None = None

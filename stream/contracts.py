@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Fit: TypeAlias = Literal["center", "squash", "letterbox", "region"]
-Mode: TypeAlias = Literal["carry", "window"]
+Mode: TypeAlias = Literal["carry", "window", "staggered"]
 Kind: TypeAlias = Literal["started", "updated", "ended"]
 Health: TypeAlias = Literal["online", "stalled", "offline", "degraded", "failed"]
 Layout: TypeAlias = Literal["yuv420", "rgb", "bgr", "gray"]
@@ -25,7 +25,7 @@ State: TypeAlias = Mapping[str, NDArray[Any]]
 AWAY: tuple[Health, ...] = ("stalled", "offline", "failed")
 """Of these cameras nothing comes."""
 FITS: tuple[Fit, ...] = ("center", "squash", "letterbox", "region")
-MODES: tuple[Mode, ...] = ("carry", "window")
+MODES: tuple[Mode, ...] = ("carry", "window", "staggered")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,8 @@ class Tick:
         camera: the name of the track that it is a tick of: the camera's own, or one of several regions of its picture.
         index, session, time, arrived: as in `Frame` (session with gaps counted in).
         image: (H, W, 3) uint8 RGB at the model's size.
-        dt: media seconds since the session's previous tick; 0 at its first.
+        dt: media seconds since the session's previous tick; 0 at its first. Of a live camera, of which ticks may be
+            dropped: since the previous one that is judged.
     """
 
     camera: str

@@ -1,10 +1,11 @@
 """The line, running: readers' ticks in, one recogniser, results out to sinks; startup, loop and shutdown in order.
 
-    reader threads ──► rings ──► engine loop ──► queues ──► sink threads
-      (readers.py)     (ring.py)   (this file)   (handover.py)
+    reader threads ──► rings ──► turns ──► engine loop ──► queues ──► sink threads
+      (readers.py)     (ring.py) (turns.py)  (this file)   (handover.py)
 
-The loop runs in the thread that calls `run`. Nothing here decodes, judges or draws; signals belong to the caller,
-whose handler may call `stop`.
+The loop runs in the thread that calls `run`. Nothing here decodes, judges or draws, or knows the rules by which ticks
+are taken (stream.turns) and live cameras slowed down (stream.overload); signals belong to the caller, whose handler may
+call `stop`.
 
 Shutdown, in this order: sources are told to close; rings close; the current step ends; open events are ended; sinks
 are told the rest, flushed and closed; readers are joined. After `stop` all that takes 2 seconds at most, whatever a
@@ -16,18 +17,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from threading import Condition, Thread
+from dataclasses import replace
+from threading import Condition
 from typing import TYPE_CHECKING
 
-from stream.contracts import Event, Frame, FrameSink, Input, Prediction, Sink, Source, Status, Tick
+from stream.contracts import Event, Frame, Input, Prediction, Sink, Source, Status
 from stream.errors import ConfigError
-from stream.handover import POLL_S, SinkThread, Told
+from stream.handover import POLL_S, Outlets
 from stream.latency import LatencyHistogram
-from stream.readers import CameraSummary, Reader, Taker
+from stream.overload import Overload
+from stream.readers import Reader, Taker
 from stream.ring import FrameRing
+from stream.roster import Roster
+from stream.summary import Summary
+from stream.turns import Turn, Turns
 
 if TYPE_CHECKING:
     from stream.recognizer import Recognizer
@@ -35,47 +39,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger("stream")
 
 SINKS_S, READERS_S = 1.2, 1.5  # after `stop`: until when sinks, then readers, are waited for; the rest is for us
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What became of a run.
-
-    Attributes:
-        cameras: by name.
-        predictions, events: labels told, and events that started.
-        undelivered: results that slow sinks of live cameras, or sinks that were left behind, never got.
-        unsaved: frames of live cameras that slow sinks of frames never wrote.
-        latency_ms: median, 95th percentile and maximum.
-        paced: False where a file was read as fast as it goes: latency then is mostly waiting in the queue.
-        wall_s: how long it ran.
-    """
-
-    cameras: dict[str, CameraSummary]
-    predictions: int
-    events: int
-    undelivered: int
-    unsaved: int
-    latency_ms: tuple[float, float, float]
-    paced: bool
-    wall_s: float
+STALE_S, STALE_TICKS = 1.0, 5  # a live tick is too old after so many tick periods, but not before so many seconds
+WARM_EVERY = 8  # steps after which a batch size is made ready though ticks wait: it is now that it would be of use
 
 
 class Engine:
-    """Runs one recogniser over many sources. Runs once."""
+    """Runs one recogniser over many sources, which may come and go meanwhile. Runs once."""
 
     def __init__(
         self,
         recognizer: Recognizer,
-        sources: Sequence[Source],
+        sources: Sequence[Source] = (),
         sinks: Sequence[Sink] = (),
         *,
         tracks: Mapping[str, Mapping[str, Input]] = {},
         awake: Mapping[str, Callable[[], bool]] = {},
         patient: bool = False,
+        forever: bool = False,
         realtime: bool = False,
         capacity: int = 4,
-        max_wait_ms: float = 0.0,
+        max_wait_ms: float | None = None,
+        stale_s: float | None = None,
         duration: float | None = None,
         on_frame: Callable[[Frame], None] | None = None,
         on_prediction: Callable[[Prediction, tuple[Event, ...]], None] | None = None,
@@ -85,7 +69,7 @@ class Engine:
         """Puts the parts together; nothing starts yet.
 
         Args:
-            recognizer: judges ticks; its batch size is the largest step.
+            recognizer: judges ticks. Where it has several batch sizes, files run in the smallest, apart from cameras.
             sources: cameras and files, each of its own name. Of files nothing is ever dropped: everything waits for a
                 sink that is behind on their results, and live cameras beside them drop ticks meanwhile.
             sinks: told everything, each in a thread of its own; a tick's events before its prediction. The engine
@@ -96,9 +80,13 @@ class Engine:
             awake: cameras with a schedule: camera -> False while it is to be closed; must be quick.
             patient: wait for live cameras however long they take to give their first frame; otherwise the run ends
                 where every source failed before.
+            forever: go on when no source is left, or none is well, until `stop` or `duration`: others may be added.
+                Otherwise the run ends then.
             realtime: paces files by their own times.
             capacity: ticks that may wait, a track.
-            max_wait_ms: how long a step waits for more cameras once it has one tick.
+            max_wait_ms: how long a step waits for more ticks once it has one; where that pays (stream.waiting) if None.
+            stale_s: age, in seconds from its arrival, at which a live camera's tick is dropped and not judged; 5 tick
+                periods of the bundle if None, but not less than a second.
             duration: media seconds of each file, wall seconds of live cameras, after which the run ends.
             on_frame: called in a reader's thread with each decoded frame, once a track, under the track's name; must be
                 quick.
@@ -107,54 +95,88 @@ class Engine:
             progress: called in the engine's thread with a camera's name and the media seconds read of it.
 
         Raises:
-            ConfigError: no sources, two of one name, or two tracks of one name.
+            ConfigError: no sources, and not `forever`; two of one name, or two tracks of one name.
         """
-        names = [source.camera for source in sources]
-        if not names or len(set(names)) < len(names):
-            raise ConfigError(f"expected one or more sources of different names, got {names}; name them apart")
-        tracks = {name: tracks.get(name) or {name: recognizer.input} for name in names}
-        seen = [track for of_camera in tracks.values() for track in of_camera]
-        if len(set(seen)) < len(seen):
-            raise ConfigError(f"expected tracks of different names, got {seen}; name them apart")
+        if not sources and not forever:
+            raise ConfigError("expected one or more sources, got none; name one, or let the engine run forever")
+        if stale_s is None:
+            stale_s = max(STALE_S, STALE_TICKS / recognizer.input.rate) if recognizer.input.rate else STALE_S
         self._recognizer = recognizer
-        self._max_wait_s = max_wait_ms / 1000
-        self._duration = duration
+        self._realtime, self._capacity, self._duration = realtime, capacity, duration
+        self._patient, self._forever = patient, forever
         self._on_prediction, self._on_status = on_prediction, on_status
         self._progress = progress
         self._signal = Condition()  # of all rings: one wait for whichever has something
-        self._frame_sinks = [sink for sink in sinks if isinstance(sink, FrameSink)]
-        takers: list[Taker] = [sink.frame for sink in self._frame_sinks]
+        self._turns = Turns(
+            self._signal,
+            apart=len(recognizer.batch_sizes) > 1,
+            stale_s=stale_s,
+            max_wait_s=None if max_wait_ms is None else max_wait_ms / 1000,
+        )
+        self._overload = Overload(time.monotonic())
+        self._outlets = Outlets(sinks, given_up=self._is_late_for_sinks)
+        self._takers: list[Taker] = [sink.frame for sink in self._outlets.of_frames]
         if on_frame is not None:
-            takers.append(lambda frame, _: on_frame(frame))
-        self._readers = [
-            Reader(
-                source,
-                tracks[source.camera],
-                FrameRing(capacity * len(tracks[source.camera]), wait=not source.live, signal=self._signal),
-                takers,
-                awake=awake.get(source.camera),
-                realtime=realtime,
-                duration=duration,
-            )
-            for source in sources
-        ]
-        self._live = {track for source in sources if source.live for track in tracks[source.camera]}
-        self._paced = realtime or all(source.live for source in sources)
-        self._patient = patient
-        self._sinks = [SinkThread(sink, given_up=self._is_late_for_sinks) for sink in sinks]
-        self._open = deque(self._readers)  # cameras not ended yet, the next in turn first
+            self._takers.append(lambda frame, _: on_frame(frame))
+        self._roster = Roster(self._attach)
+        self._paced = True
         self._stopped_at: float | None = None
         self._started_at = self._looked_at = 0.0
         self._latency = LatencyHistogram()
-        self._events = 0
+        self._steps, self._is_cold = 0, False
         self._faults_before = recognizer.faults.copy()
+        for source in sources:
+            self.add(source, tracks=tracks.get(source.camera), awake=awake.get(source.camera))
 
-    def run(self) -> Summary:
-        """Runs until every source has ended, `duration` is over or `stop` was called; what became of it.
+    def add(
+        self,
+        source: Source,
+        *,
+        tracks: Mapping[str, Input] | None = None,
+        awake: Callable[[], bool] | None = None,
+    ) -> None:
+        """Adds a source, before the run or while it goes on; from any thread, and at once.
+
+        Args:
+            source: of a name that no other has; a source that has ended keeps its name until it is removed.
+            tracks: name -> what it sees, as in `Engine`; one track of the camera's own name where there are none.
+            awake: False while the camera is to be closed, as in `Engine`.
 
         Raises:
-            SourceError: every source failed; the first one's reason. A live camera has failed while it never gave a
-                frame, a file when it cannot be read on.
+            ConfigError: the name, or that of a track, is taken; or the run is over.
+            SinkError: a sink cannot take this camera beside the others.
+        """
+        inputs = tracks or {source.camera: self._recognizer.input}
+        reader = Reader(
+            source,
+            inputs,
+            FrameRing(self._capacity * len(inputs), wait=not source.live, signal=self._signal),
+            self._takers,
+            awake=awake,
+            ceiling=lambda: self._overload.ceiling,
+            realtime=self._realtime,
+            duration=self._duration,
+        )
+        self._roster.add(reader)
+        self._paced = self._paced and (self._realtime or source.live)
+
+    def remove(self, camera: str) -> None:
+        """Removes a source while the run goes on: its events are ended, its state is freed; from any thread, at once.
+
+        What it has handed over and was not judged yet is not judged any more. Its reader is closed and ends by itself;
+        its name can be added again at once.
+
+        Raises:
+            ConfigError: there is no such source.
+        """
+        self._roster.remove(camera)
+
+    def run(self) -> Summary:
+        """Runs until every source has ended or was removed, `duration` is over or `stop` was called; what became of it.
+
+        Raises:
+            SourceError: every source that was not removed failed; the first one's reason; never where it runs forever.
+                A live camera has failed while it never gave a frame, a file when it cannot be read on.
             SinkError: a sink cannot be written to, or cannot take these cameras.
             Exception: whatever else the recogniser, a sink, a callback or the only source raised. Sinks that still
                 work have been told the ends of open events.
@@ -187,113 +209,125 @@ class Engine:
 
     def _start(self) -> None:
         """Starts sinks, then readers; warms up in between, so that the first label is as quick as any."""
-        for sink in self._sinks:
-            sink.start()
-        for frame_sink in self._frame_sinks:
-            for reader in self._readers:
-                for track in reader.tracks:
-                    frame_sink.attach(track.name, reader.source.live)
-        self._recognizer.warm_up()
+        self._outlets.start()
+        self._roster.open()
+        self._is_cold = self._recognizer.warm_up()
         self._started_at = time.monotonic()
-        for reader in self._readers:
-            reader.start()
+        self._take_note()
+
+    def _attach(self, reader: Reader) -> None:
+        """Tells sinks of frames whose frames will come."""
+        for sink in self._outlets.of_frames:
+            for track in reader.tracks:
+                sink.attach(track.name, reader.source.live)
 
     # loop
 
     def _loop(self) -> None:
         """Steps whatever is ready until nothing more can come."""
-        while self._open and self._stopped_at is None:
-            batch, news = self._next_batch()
-            if batch:
-                self._step(batch)
+        while self._stopped_at is None and self._may_more_come():
+            self._take_note()
+            turn = self._turns.next(self._recognizer.sizes)
+            if turn.ticks:
+                self._step(turn)
             self._raise_faults()
-            for reader, status in news:
+            for reader, status in turn.news:
                 if not self._is_told_by_its_error(reader):
                     self._tell_news(reader, status)
             if self._is_hopeless():
                 return
             self._end_exhausted_cameras()
             self._look_after_cameras()
+            self._keep_up()
+            self._warm_up()
             if self._is_live_over():
-                for reader in self._readers:
+                for reader in self._roster.readers:
                     if reader.source.live:
                         reader.close()
 
-    def _next_batch(self) -> tuple[list[Tick], list[tuple[Reader, Status]]]:
-        """The oldest tick of each track that has one, cameras in turn, and the news behind them; none after a while.
+    def _take_note(self) -> None:
+        """Starts readers that were added; ends the events, and frees the state, of those that were removed."""
+        for reader, came in self._roster.changes():
+            if came:
+                self._turns.admit(reader)
+                reader.start()
+            else:
+                self._turns.release(reader)
+                self._finish(reader)
 
-        No more cameras are asked once a batch is full. News ends a camera's turn: it is told before the ticks behind.
-        """
-        with self._signal:
-            self._signal.wait_for(lambda: any(len(r.ring) or r.ring.closed for r in self._open), POLL_S)
-            full = min(self._recognizer.batch_size, len(self._open))
-            self._signal.wait_for(lambda: sum(len(r.ring) > 0 for r in self._open) >= full, self._max_wait_s)
-        batch: list[Tick] = []
-        news: list[tuple[Reader, Status]] = []
-        for _ in range(len(self._open)):
-            if len(batch) >= self._recognizer.batch_size:
-                break
-            reader = self._open[0]
-            self._open.rotate(-1)
-            for _ in reader.tracks:
-                item = reader.ring.take(timeout=0)
-                if isinstance(item, Status):
-                    news.append((reader, item))
-                if not isinstance(item, Tick):
-                    break
-                batch.append(item)
-        return batch, news
-
-    def _step(self, batch: list[Tick]) -> None:
+    def _step(self, turn: Turn) -> None:
         """Judges a batch and tells the results: every sink all of them, then the caller, who may raise."""
+        begun = time.monotonic()
+        judged = self._recognizer.advance([tick for _, tick in turn.ticks], fixed=turn.fixed)
+        self._turns.took(turn, time.monotonic() - begun)
+        self._steps += 1
         results: list[tuple[Prediction, tuple[Event, ...]]] = []
-        for tick, (judged, events) in zip(batch, self._recognizer.advance(batch), strict=True):
+        for (reader, tick), (prediction, events) in zip(turn.ticks, judged, strict=True):
             latency_ms = (time.monotonic() - tick.arrived) * 1000
             self._latency.add(latency_ms)
-            prediction = replace(judged, latency_ms=latency_ms)
-            self._tell_sinks((*events, prediction), live=tick.camera in self._live)
+            prediction = replace(prediction, latency_ms=latency_ms)
+            self._outlets.put((*events, prediction), live=reader.source.live)
             results.append((prediction, events))
         if self._on_prediction is not None:
             for prediction, events in results:
                 self._on_prediction(prediction, events)
         if self._progress is not None:
-            for reader in self._readers:
+            for reader in dict.fromkeys(reader for reader, _ in turn.ticks):
                 self._progress(reader.source.camera, reader.media_s)
-
-    def _tell_sinks(self, told: Told, *, live: bool) -> None:
-        """Tells every sink what came of a camera's tick, or of its end; a sink that failed costs the others nothing."""
-        self._events += sum(isinstance(result, Event) and result.kind == "started" for result in told)
-        for sink in self._sinks:
-            sink.put(told, live=live)
 
     def _tell_news(self, reader: Reader, status: Status) -> None:
         """Tells how a camera is; one that went away has its open events ended first, and will start afresh."""
         logger.info("%s is %s%s", status.camera, status.health, f": {status.reason}" if status.reason else "")
         if status.is_away:
             self._finish(reader)
-        self._tell_sinks((status,), live=reader.source.live)
+        self._outlets.put((status,), live=reader.source.live)
         if self._on_status is not None:
             self._on_status(status)
 
     def _finish(self, reader: Reader) -> None:
-        """Ends the open events of a camera."""
+        """Ends the open events of a camera and frees its state."""
         events = tuple(event for track in reader.tracks for event in self._recognizer.finish(track.name))
         if events:
-            self._tell_sinks(events, live=reader.source.live)
+            self._outlets.put(events, live=reader.source.live)
 
     def _look_after_cameras(self) -> None:
         """Notices, every now and then, cameras that fell silent or are not well."""
         now = time.monotonic()
         if now - self._looked_at >= POLL_S:
             self._looked_at = now
-            for reader in self._readers:
+            for reader in self._roster.readers:
                 reader.look()
+
+    def _keep_up(self) -> None:
+        """Slows all live cameras down where they are more than can be judged, and says so; lets them go again."""
+        now, overload = time.monotonic(), self._overload
+        overload.saw(self._turns.waiting, self._turns.left)
+        if not overload.is_due(now):
+            return
+        live = [reader for reader in self._turns if reader.source.live]
+        offered = {track.name: track.ticks for reader in live for track in reader.tracks}
+        was_lasting = overload.lasting
+        if overload.decide(now, offered, self._turns.judged, sum(reader.lost for reader in live)):
+            for reader in live:
+                reader.shed_backlog()
+        if overload.lasting and not was_lasting:
+            told = "the cameras are more than this machine keeps up with: for now %.2g ticks a second of each, at most"
+            logger.warning(told, overload.ceiling)
+        elif was_lasting and not overload.lasting:
+            logger.warning("this machine keeps up with its cameras again; every tick is judged")
+
+    def _warm_up(self) -> None:
+        """Makes one more batch size ready, behind the first labels, when nothing waits or it was put off for long."""
+        is_time = not self._turns.left or self._steps % WARM_EVERY == 0
+        if self._is_cold and self._steps and is_time:
+            self._is_cold = self._recognizer.warm_up()
 
     def _is_hopeless(self) -> bool:
         """True where every source has failed, and all that came of them was judged and told."""
-        return all(
+        may_end = len(self._roster.readers) > 0 and not self._forever
+        return may_end and all(
             self._has_failed(reader) and (reader.ring.closed or not reader.given_up) and not len(reader.ring)
-            for reader in self._readers
+            for reader in self._roster.readers
         )
 
     def _has_failed(self, reader: Reader) -> bool:
@@ -302,13 +336,19 @@ class Engine:
 
     def _is_told_by_its_error(self, reader: Reader) -> bool:
         """True for an only source of which nothing came: what `run` raises says it, and nobody should read it twice."""
-        return len(self._readers) == 1 and not len(self._latency) and self._has_failed(reader)
+        is_only = len(self._roster.readers) == 1 and not self._forever
+        return is_only and not len(self._latency) and self._has_failed(reader)
 
     def _end_exhausted_cameras(self) -> None:
         """Ends the open events of cameras that ended and whose last tick was judged."""
-        for reader in [reader for reader in self._open if reader.ring.closed and not len(reader.ring)]:
-            self._open.remove(reader)
-            self._finish(reader)
+        for reader in self._turns:
+            if reader.ring.closed and not len(reader.ring):
+                self._turns.release(reader)
+                self._finish(reader)
+
+    def _may_more_come(self) -> bool:
+        """True while a source has not ended, one was added, or one may be."""
+        return bool(len(self._turns) or self._roster.changed) or (self._forever and not self._is_live_over())
 
     def _is_live_over(self) -> bool:
         return self._duration is not None and time.monotonic() - self._started_at >= self._duration
@@ -317,26 +357,16 @@ class Engine:
 
     def _end_events(self) -> None:
         """Closes sources and rings, then ends the events that are still open."""
-        for reader in self._readers:
-            reader.close()
-        while self._open:
-            self._finish(self._open.popleft())
+        self._roster.close()
+        for reader in self._turns:
+            self._turns.release(reader)
+            self._finish(reader)
 
     def _shut_down(self) -> None:
-        """Ends every thread: sources are told first, sinks are flushed and closed, readers are joined."""
+        """Ends every thread: sources were told already, sinks are flushed and closed, readers are joined."""
         closed_at = time.monotonic()
-        for reader in self._readers:
-            reader.close()
-        for sink in self._sinks:
-            sink.finish()
-        for sink in self._sinks:
-            while sink.is_alive() and (sink.closing or not self._is_late_for_sinks()):
-                sink.join(POLL_S)
-        for reader in self._readers:
-            if reader.is_alive():
-                reader.join(max(0.0, (self._stopped_at or closed_at) + READERS_S - time.monotonic()))
-        late: list[Thread] = [thread for thread in (*self._sinks, *self._readers) if thread.is_alive()]
-        for thread in late:
+        late_sinks = self._outlets.close()
+        for thread in late_sinks + self._roster.join((self._stopped_at or closed_at) + READERS_S):
             logger.error("%s did not end in time and is left behind", thread.name)
 
     def _is_late_for_sinks(self) -> bool:
@@ -345,29 +375,26 @@ class Engine:
 
     def _raise_faults(self) -> None:
         """Raises what a sink or a caller's `on_frame` raised in a thread of another's."""
-        for fault in (*(sink.fault for sink in self._sinks), *(reader.taker_fault for reader in self._readers)):
+        for fault in (*self._outlets.faults, *(reader.taker_fault for reader in self._roster.readers)):
             if fault is not None:
                 raise fault
 
     def _raise_if_every_camera_failed(self) -> None:
         """Raises the first camera's reason."""
-        first = self._readers[0].fault
-        if first is not None and all(self._has_failed(reader) for reader in self._readers):
+        first = self._roster.readers[0].fault if self._roster.readers else None
+        if first is not None and not self._forever and all(self._has_failed(reader) for reader in self._roster.readers):
             raise first
 
     def _summary(self) -> Summary:
         """What became of the run."""
-        faults = self._recognizer.faults - self._faults_before
         return Summary(
-            cameras={
-                reader.source.camera: reader.summary(sum(faults[track.name] for track in reader.tracks))
-                for reader in self._readers
-            },
+            cameras=self._roster.summaries(self._recognizer.faults - self._faults_before),
             predictions=len(self._latency),
-            events=self._events,
-            undelivered=sum(sink.undelivered for sink in self._sinks),
-            unsaved=sum(sink.dropped for sink in self._frame_sinks),
+            events=self._outlets.events,
+            undelivered=self._outlets.undelivered,
+            unsaved=self._outlets.unsaved,
             latency_ms=(self._latency.quantile(0.5), self._latency.quantile(0.95), self._latency.max_ms),
+            overloaded_s=self._overload.seconds,
             paced=self._paced,
             wall_s=time.monotonic() - self._started_at,
         )

@@ -1,4 +1,4 @@
-"""Hands results to a sink in a thread of the sink's own, through a bounded queue. Nothing here judges a result.
+"""Hands results to sinks, each in a thread of its own, through bounded queues. Nothing here judges a result.
 
 Results of files and of live cameras wait in queues of their own. For files a full queue is waited for, so that
 nothing is lost; for live cameras the oldest label is dropped and counted, so that a slow sink never slows the line.
@@ -8,11 +8,11 @@ Events, and how cameras are, come seldom and are kept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import TypeAlias
 
-from stream.contracts import Event, Prediction, Sink, Status
+from stream.contracts import Event, FrameSink, Prediction, Sink, Status
 from stream.ring import FrameRing
 
 Told: TypeAlias = tuple[Event | Status | Prediction, ...]
@@ -113,3 +113,59 @@ class SinkThread(Thread):
         """True as soon as a file's result has room; False after a moment without."""
         with self._signal:
             return self._signal.wait_for(lambda: len(self._of_files) < self._capacity, POLL_S)
+
+
+class Outlets:
+    """All sinks of a run, each with its thread.
+
+    Attributes:
+        of_frames: the sinks that take decoded frames too.
+        events: how many that started were told.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], given_up: Callable[[], bool]) -> None:
+        """Makes the threads; `start` them.
+
+        Args:
+            sinks: told everything that is put.
+            given_up: True once there is no more time to wait for a sink that stands still.
+        """
+        self.of_frames = [sink for sink in sinks if isinstance(sink, FrameSink)]
+        self.events = 0
+        self._given_up = given_up
+        self._threads = [SinkThread(sink, given_up=given_up) for sink in sinks]
+
+    def start(self) -> None:
+        """Starts the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def put(self, told: Told, *, live: bool) -> None:
+        """Tells every sink; one that failed costs the others nothing. Arguments as in `SinkThread.put`."""
+        self.events += sum(isinstance(result, Event) and result.kind == "started" for result in told)
+        for thread in self._threads:
+            thread.put(told, live=live)
+
+    def close(self) -> list[Thread]:
+        """The threads that are left behind: the others delivered what waited, and closed their sinks."""
+        for thread in self._threads:
+            thread.finish()
+        for thread in self._threads:
+            while thread.is_alive() and (thread.closing or not self._given_up()):
+                thread.join(POLL_S)
+        return [thread for thread in self._threads if thread.is_alive()]
+
+    @property
+    def faults(self) -> list[Exception]:
+        """What sinks raised."""
+        return [thread.fault for thread in self._threads if thread.fault is not None]
+
+    @property
+    def undelivered(self) -> int:
+        """Results that sinks did not get."""
+        return sum(thread.undelivered for thread in self._threads)
+
+    @property
+    def unsaved(self) -> int:
+        """Frames of live cameras that sinks of frames had no time for."""
+        return sum(sink.dropped for sink in self.of_frames)

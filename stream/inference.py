@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -23,6 +27,7 @@ from stream.bundle import Bundle
 from stream.contracts import State
 from stream.errors import BundleError, ConfigError, DeviceError
 from stream.schema import GraphSpec
+from stream.threads import candidates, fastest
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 
@@ -30,8 +35,6 @@ _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 _TENSORRT = "TensorrtExecutionProvider"
 _PROVIDERS = {"cpu": [_CPU], "cuda": [_CUDA, _CPU], "tensorrt": [_TENSORRT, _CUDA, _CPU]}
-# TF32 rounds the factors of a product to 10 bits; an fp32 bundle promises 1e-4.
-_OPTIONS: dict[str, dict[str, str]] = {_CUDA: {"use_tf32": "0"}}
 _TYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -49,6 +52,10 @@ Shape: TypeAlias = tuple[int | None, ...]
 """Axes; None is open."""
 Declared: TypeAlias = tuple[str, Shape]
 """Type and shape of a graph's input or output."""
+Threads: TypeAlias = int | Literal["auto"] | None
+"""CPU threads of a run: a number; `auto`, those measured to be fastest (stream.threads); None, the default."""
+Options: TypeAlias = Mapping[str, Mapping[str, str]]
+"""Of each provider."""
 
 # What a graph that can't be is refused with; any other exception while a session is made is the device's.
 _GRAPH_ERRORS = (
@@ -98,7 +105,7 @@ def _fault(provider: str) -> str | None:
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
         ort.preload_dlls(directory="")  # CUDA and cuDNN of NVIDIA's Python packages
     try:
-        works = _session(_PROBE, [provider, _CPU], threads=1).get_providers()[0] == provider
+        works = _session(_PROBE, [provider, _CPU], {}, threads=1).get_providers()[0] == provider
     except _ORT_ERRORS as error:
         return f"expected {provider} to start, got: {_line(error)}; check nvidia-smi"
     return None if works else f"{_missing_library(provider)}; install actionstream[gpu]"
@@ -119,9 +126,35 @@ def _missing_library(provider: str) -> str:
     return f"{provider} refuses to start"
 
 
-def _session(graph: bytes, providers: Sequence[str], threads: int) -> ort.InferenceSession:
-    """A session on `graph`, silent."""
+def provider_options(bundle: Bundle) -> Options:
+    """What the providers are told for `bundle`.
+
+    CUDA computes fp32 in full: TF32 rounds the factors of a product to 10 bits, and an fp32 bundle promises 1e-4.
+    TensorRT keeps the engines that it builds, which takes minutes, in a folder beside the bundle, named by its digest.
+    """
+    exact = bundle.spec.precision == "fp32"
+    folder = bundle.folder.resolve()
+    engines = folder.with_name(f"{folder.name}-{bundle.digest[:8]}.tensorrt")
+    return {
+        _CUDA: {"use_tf32": "0" if exact else "1"},
+        _TENSORRT: {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(engines),
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": str(engines),
+            "trt_fp16_enable": "1" if bundle.spec.precision == "fp16" else "0",
+        },
+    }
+
+
+def _session(
+    graph: bytes, providers: Sequence[str], told: Options, threads: int, profile: Path | None = None
+) -> ort.InferenceSession:
+    """A session on `graph`, silent, whose providers are `told` something; it may write a profile of its runs."""
     options = ort.SessionOptions()
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -129,7 +162,7 @@ def _session(graph: bytes, providers: Sequence[str], threads: int) -> ort.Infere
     # Threads spin while a run goes on, where that saves wake-ups between nodes, and sleep at once when it ends: the
     # cores between two ticks belong to the readers, which decode.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    return ort.InferenceSession(graph, options, providers=[(name, _OPTIONS.get(name, {})) for name in providers])
+    return ort.InferenceSession(graph, options, providers=[(name, dict(told.get(name, {}))) for name in providers])
 
 
 def available_cores() -> int:
@@ -140,21 +173,24 @@ def available_cores() -> int:
 class OnnxFeatures:
     """The features graph: frames to features. Satisfies `stream.contracts.FeatureExtractor`."""
 
-    def __init__(self, bundle: Bundle, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, device: str = "auto", threads: Threads = None, *, rows: int = 1) -> None:
         """Opens the graph.
 
         Args:
             bundle: whose features graph.
             device: one of DEVICES.
             threads: cores that one run uses; all available ones when None.
+            rows: of the runs that `auto` threads are to be fastest for.
 
         Raises:
             BundleError: the graph is damaged or is not what bundle.json says.
             ConfigError: no such device.
             DeviceError: the device cannot be used here.
         """
-        frames = ("uint8", (None, bundle.input.height, bundle.input.width, 3))
-        self._graph = _Graph(bundle, bundle.spec.features, frames, (None, None), device, threads or available_cores())
+        if threads == "auto":
+            threads = _fastest_threads(bundle, device, rows)
+        self.threads = threads or available_cores()
+        self._graph = _features_graph(bundle, device, self.threads)
         self.providers = self._graph.providers
         self.state_spec = bundle.spec.features.state
         self.zeros = bundle.spec.features.zeros
@@ -163,6 +199,11 @@ class OnnxFeatures:
     def width(self) -> int | None:
         """Features a frame, D; None where the graph leaves it open."""
         return self._graph.output_shape[1]
+
+    @property
+    def session(self) -> ort.InferenceSession:
+        """ONNX Runtime's own, for those who hold the line against the bare graph."""
+        return self._graph.session
 
     def extract(self, images: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
         """Features (N, D) float32 and the next state of `images` (N, H, W, 3) uint8 RGB.
@@ -182,8 +223,8 @@ class OnnxHead:
 
         A step of a recurrent head takes microseconds: handing a part of it to another thread costs more.
         """
-        features = ("float32", (None, None))
-        self._graph = _Graph(bundle, bundle.spec.head, features, (None, len(bundle.labels)), device, threads or 1)
+        self.threads = threads or 1
+        self._graph = _head_graph(bundle, device, self.threads)
         self.providers = self._graph.providers
         self.state_spec = bundle.spec.head.state
         self.zeros = bundle.spec.head.zeros
@@ -192,6 +233,11 @@ class OnnxHead:
     def width(self) -> int | None:
         """Features that a step takes, D; None where the graph leaves it open."""
         return self._graph.input_shape[1]
+
+    @property
+    def session(self) -> ort.InferenceSession:
+        """As in `OnnxFeatures`."""
+        return self._graph.session
 
     def step(self, features: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
         """Logits (N, K) float32 and the next state of `features` (N, D) float32.
@@ -207,7 +253,14 @@ class _Graph:
     """A graph in a session, checked against what bundle.json says of it."""
 
     def __init__(
-        self, bundle: Bundle, spec: GraphSpec, data: Declared, output: Shape, device: str, threads: int
+        self,
+        bundle: Bundle,
+        spec: GraphSpec,
+        data: Declared,
+        output: Shape,
+        device: str,
+        threads: int,
+        profile: Path | None = None,
     ) -> None:
         self._path = bundle.folder / spec.file
         self._inputs = {spec.input: data} | {t.input: (t.dtype, (None, *t.shape)) for t in spec.state}
@@ -217,18 +270,22 @@ class _Graph:
         self._data, *self._states = self._inputs
 
         providers = resolve_device(device)
+        if providers[0] == _TENSORRT and bundle.spec.precision == "int8":
+            raise DeviceError(
+                f"device {device}: expected an fp32 or fp16 bundle, got int8, which is made for CPUs; use device cpu"
+            )
         content = bundle.read(spec.file)
         try:
-            self._session = _session(content, providers, threads)
+            self.session = _session(content, providers, provider_options(bundle), threads, profile)
         except _GRAPH_ERRORS as error:
             raise BundleError(f"{self._path}: expected an ONNX graph, got: {_line(error)}; export it again") from error
         except _ORT_ERRORS as error:
             raise DeviceError(f"device {device}: {_line(error)}; or use device cpu") from error
-        self.providers: list[str] = self._session.get_providers()
+        self.providers: list[str] = self.session.get_providers()
         if self.providers[0] != providers[0]:
             raise DeviceError(f"device {device}: expected {providers[0]}, got {self.providers[0]}; or use device cpu")
-        self.input_shape = self._declared(self._session.get_inputs(), self._inputs)[spec.input]
-        self.output_shape = self._declared(self._session.get_outputs(), outputs)[spec.output]
+        self.input_shape = self._declared(self.session.get_inputs(), self._inputs)[spec.input]
+        self.output_shape = self._declared(self.session.get_outputs(), outputs)[spec.output]
 
     def run(self, data: NDArray[Any], state: State) -> tuple[NDArray[np.float32], State]:
         """What the graph makes of `data` (N, ...) and `state`, the next state under the names that it goes in by."""
@@ -240,7 +297,7 @@ class _Graph:
             if got.dtype != dtype or not _fits(got.shape, (len(data), *shape[1:])):
                 raise ValueError(f"{name}: expected {dtype} {(len(data), *shape[1:])}, got {got.dtype} {got.shape}")
         try:
-            output, *states = self._session.run(self._outputs, feeds)
+            output, *states = self.session.run(self._outputs, feeds)
         except _ORT_ERRORS as error:
             raise DeviceError(f"{self._path}: the run failed on {self.providers[0]}: {_line(error)}") from error
         return output, dict(zip(self._states, states, strict=True))
@@ -262,6 +319,64 @@ class _Graph:
 
     def _unlike(self, what: str, expected: object, got: object) -> BundleError:
         return BundleError(f"{self._path}: expected {what} {expected} (bundle.json), got {got}; export it again")
+
+
+def _features_graph(bundle: Bundle, device: str, threads: int, profile: Path | None = None) -> _Graph:
+    frames = ("uint8", (None, bundle.input.height, bundle.input.width, 3))
+    return _Graph(bundle, bundle.spec.features, frames, (None, None), device, threads, profile)
+
+
+def _head_graph(bundle: Bundle, device: str, threads: int, profile: Path | None = None) -> _Graph:
+    features, logits = ("float32", (None, None)), (None, len(bundle.labels))
+    return _Graph(bundle, bundle.spec.head, features, logits, device, threads, profile)
+
+
+def placement(bundle: Bundle, device: str = "auto") -> dict[str, dict[str, Counter[str]]]:
+    """Where each node runs: graph -> provider -> how many nodes of each operator, as a profiled run of zeros tells it.
+
+    A provider that lacks an operator leaves it to the next one, the CPU last: that is how ONNX Runtime is built, and
+    costs two copies at each border.
+
+    Raises:
+        BundleError: a graph is damaged or is not what bundle.json says.
+        DeviceError: the device cannot be used here.
+    """
+    size = bundle.input.height, bundle.input.width, 3
+    with TemporaryDirectory() as folder:
+        features = _features_graph(bundle, device, 1, Path(folder) / "features")
+        head = _head_graph(bundle, device, 1, Path(folder) / "head")
+        seen, _ = features.run(np.zeros((1, *size), np.uint8), bundle.spec.features.zeros(1))
+        head.run(seen, bundle.spec.head.zeros(1))
+        return {name: _by_provider(graph.session) for name, graph in (("features", features), ("head", head))}
+
+
+def _by_provider(session: ort.InferenceSession) -> dict[str, Counter[str]]:
+    """Provider -> operators of the nodes that it ran, out of the profile of a session that ran once."""
+    nodes: dict[str, Counter[str]] = {}
+    for event in json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")):
+        if event.get("cat") == "Node" and "provider" in event["args"]:
+            nodes.setdefault(event["args"]["provider"], Counter())[event["args"]["op_name"]] += 1
+    return nodes
+
+
+def _fastest_threads(bundle: Bundle, device: str, rows: int) -> int | None:
+    """The threads that a run of `rows` rows is fastest with; None where it runs on another device than the CPU."""
+    if resolve_device(device)[0] != _CPU:
+        return None
+    images = np.zeros((rows, bundle.input.height, bundle.input.width, 3), np.uint8)
+    state = bundle.spec.features.zeros(rows)
+
+    def timer(threads: int) -> Callable[[], float]:
+        graph = _features_graph(bundle, device, threads)
+
+        def timed() -> float:
+            begin = perf_counter()
+            graph.run(images, state)
+            return perf_counter() - begin
+
+        return timed
+
+    return fastest(f"{ort.__version__} {bundle.spec.features.sha256} {rows}", candidates(available_cores()), timer)
 
 
 def _fits(got: Shape, expected: Shape) -> bool:

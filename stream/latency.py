@@ -27,6 +27,11 @@ class LatencyHistogram:
         self._counts[min(place, _BINS - 1)] += 1
         self.max_ms = max(self.max_ms, latency_ms)
 
+    def clear(self) -> None:
+        """Forgets all."""
+        self._counts[:] = 0
+        self.max_ms = 0.0
+
     def quantile(self, share: float) -> float:
         """The latency in ms that a `share` (0-1] of those counted do not exceed, within 1 %; 0 when there are none."""
         if not len(self):

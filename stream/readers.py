@@ -11,7 +11,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Event as Flag
 from threading import Lock, Thread
 from typing import TypeAlias
@@ -20,8 +20,10 @@ from stream.address import without_logins
 from stream.contracts import Frame, Input, Source, Status, Tick
 from stream.errors import ConfigError, DeviceError, SourceRefused, StreamError
 from stream.health import CameraHealth, reason_of
+from stream.overload import Thinner
 from stream.ring import FrameRing
 from stream.sampling import Sampler
+from stream.summary import CameraSummary
 
 News: TypeAlias = Tick | Status
 """What a reader hands over."""
@@ -35,32 +37,6 @@ BACKOFF_S = (0.2, 5.0)  # shortest and longest wait before a camera is opened ag
 REFUSED_S = (5.0, 60.0)  # the same after a refused login: cameras lock accounts that are tried too often
 STEADY_S = 5.0  # of frames, after which a connection counts as a good one
 ASLEEP_S = 0.5  # between two looks at a camera's schedule
-
-
-@dataclass(frozen=True)
-class CameraSummary:
-    """What became of one camera.
-
-    Attributes:
-        frames: decoded.
-        ticks: sampled, of all its tracks; of these `dropped` were pushed out by newer ones before they were judged.
-        faults: ticks judged to be none because their numbers were not finite, or their run failed.
-        corrupt: packets that could not be decoded and were passed over, and pictures that are not whole.
-        sessions: with at least one tick.
-        reopened: times that it was lost and came back.
-        media_s: media seconds covered, over all sessions.
-        error: why it ended early, or never began; None when it went well.
-    """
-
-    frames: int
-    ticks: int
-    dropped: int
-    faults: int
-    corrupt: int
-    sessions: int
-    reopened: int
-    media_s: float
-    error: str | None
 
 
 class Backoff:
@@ -86,22 +62,46 @@ class Backoff:
 
 
 class Track:
-    """One thing that a camera is looked at for: its name, what it sees, and how far it is."""
+    """One thing that a camera is looked at for: its name, what it sees, and how far it is.
 
-    def __init__(self, name: str, input: Input) -> None:
-        """Makes a track that has seen nothing."""
+    Attributes:
+        tick: the newest that was handed over.
+        ticks: sampled.
+        thinned: left out of these because the engine does not keep up.
+        due: about when the next tick is handed over, of `time.monotonic()`.
+    """
+
+    def __init__(self, name: str, input: Input, ceiling: Callable[[], float | None]) -> None:
+        """Makes a track that has seen nothing; `ceiling` says how many ticks a second it may hand over, None all."""
         self.name = name
         self.tick: Tick | None = None
-        self.ticks = self.sessions = 0
+        self.ticks = self.sessions = self.thinned = 0
+        self.due = 0.0
         self._sampler = Sampler(input)
+        self._thinner = Thinner()
+        self._ceiling = ceiling
+        self._interval = self._handed = 0.0
 
     def offer(self, frame: Frame, ring: FrameRing[News]) -> None:
         """Puts the tick that `frame` fires, if it does, into `ring`; one that is closed takes none."""
         tick = self._sampler.offer(frame)
-        if tick is not None and ring.put(tick):
+        if tick is None:
+            return
+        is_first = tick.dt == 0  # of its session: by it others know that one began, so it is never left out
+        if not (is_first or self._thinner.keeps(tick.arrived, self._ceiling())):
+            self.ticks += 1
+            self.thinned += 1
+        elif ring.put(tick):
             self.sessions += self.tick is None or tick.session != self.tick.session
             self.ticks += 1
             self.tick = tick
+            self._foresee(time.monotonic())
+
+    def _foresee(self, now: float) -> None:
+        """Expects the next tick one usual interval after this one, which is handed over `now`."""
+        interval = now - self._handed if self._handed else 0.0
+        self._interval += (interval - self._interval) / 4
+        self._handed, self.due = now, now + self._interval
 
 
 class Reader(Thread):
@@ -112,6 +112,7 @@ class Reader(Thread):
         tracks: by name; every frame is offered to each.
         fault: why the file failed, or why the camera never gave a frame yet; else None.
         given_up: True where it failed for good.
+        stale, shed: ticks that the engine took too late to judge them, and that it threw away when it fell behind.
         taker_fault: what a taker raised, which ends the thread: it is no failure of the camera; else None.
     """
 
@@ -123,6 +124,7 @@ class Reader(Thread):
         takers: Sequence[Taker] = (),
         *,
         awake: Callable[[], bool] | None = None,
+        ceiling: Callable[[], float | None] = lambda: None,
         realtime: bool = False,
         duration: float | None = None,
     ) -> None:
@@ -134,15 +136,18 @@ class Reader(Thread):
             ring: waits when full for a file, drops the oldest for a live camera.
             takers: called with each frame, once a track, after the track's tick is in the ring.
             awake: False while a live camera is to be closed; asked about every frame, so it must be quick. None: never.
+            ceiling: ticks a second that each track of a live camera may hand over at present; None for all.
             realtime: paces a file by its own times.
             duration: media seconds after which a file ends.
         """
         super().__init__(name=f"reader {source.camera}", daemon=True)
         self.source = source
         self.ring = ring
-        self.tracks = tuple(Track(name, input) for name, input in inputs.items())
+        limit = ceiling if source.live else lambda: None
+        self.tracks = tuple(Track(name, input, limit) for name, input in inputs.items())
         self.fault: Exception | None = None
         self.given_up = False
+        self.stale = self.shed = 0
         self.taker_fault: Exception | None = None
         self.media_s = 0.0
         self._takers = takers
@@ -171,14 +176,35 @@ class Reader(Thread):
             return
         with self._telling:
             now, source = time.monotonic(), self.source
-            self._tell(self._health.look(now, source.corrupt, self.ring.dropped, source.timed_by_arrival))
+            self._tell(self._health.look(now, source.corrupt, self.dropped, source.timed_by_arrival))
+
+    @property
+    def thinned(self) -> int:
+        """Ticks that were left out because the engine does not keep up."""
+        return self.shed + sum(track.thinned for track in self.tracks)
+
+    @property
+    def lost(self) -> int:
+        """Ticks that were handed over in vain: pushed out by newer ones, or too old when their turn came."""
+        return self.ring.dropped + self.stale
+
+    @property
+    def dropped(self) -> int:
+        """Ticks that are not judged."""
+        return self.lost + self.thinned
+
+    def shed_backlog(self) -> None:
+        """Throws away the ticks that wait, but for the newest of each track."""
+        self.shed += self.ring.shed(len(self.tracks))
 
     def summary(self, faults: int) -> CameraSummary:
         """What became of the camera so far, `faults` of its ticks being of no use to whoever judged them."""
         return CameraSummary(
             frames=self._frames,
             ticks=sum(track.ticks for track in self.tracks),
-            dropped=self.ring.dropped,
+            dropped=self.dropped,
+            stale=self.stale,
+            thinned=self.thinned,
             faults=faults,
             corrupt=self.source.corrupt,
             sessions=max(track.sessions for track in self.tracks),

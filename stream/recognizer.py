@@ -1,8 +1,9 @@
 """Ticks in, predictions and events out: the line's pure core. No threads, no clock, no decoding.
 
-A recognizer owns what is remembered of each camera: recurrent state, the last T features, what is decided. Every run
-of a graph has the same number of rows, padded with zeros, so that a camera's numbers do not depend on how many others
-there are. A camera whose numbers stop being finite, or that makes a run fail, starts afresh; the others never notice.
+A recognizer owns what is remembered of each camera: recurrent state, the last T features, what is decided. A run of a
+graph has one of a few numbers of rows, padded with zeros, so that a camera's numbers do not depend on what the others
+show; a file's, whose runs all have the smallest, not even on how many there are. A camera whose numbers stop being
+finite, or that makes a run fail, starts afresh; the others never notice.
 """
 
 from __future__ import annotations
@@ -10,21 +11,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.batch import Outcome, over_windows, run
+from stream.batch import Outcome, over_windows, run, smallest
 from stream.bundle import Bundle
-from stream.contracts import Event, FeatureExtractor, Head, Input, Mode, Prediction, Tick
+from stream.contracts import MODES, Event, FeatureExtractor, Head, Input, Mode, Prediction, Tick
 from stream.decision import DecisionState, Moment, Settings, decide, finish, initial, scores_of
 from stream.errors import BundleError, ConfigError
 from stream.gate import MotionGate
-from stream.inference import OnnxFeatures, OnnxHead
+from stream.inference import OnnxFeatures, OnnxHead, Threads
 from stream.ring import FeatureRing
 from stream.schema import LabelRule
+from stream.staggered import Staggered, shortest_memory
 from stream.state import StateBank
 
 Result: TypeAlias = tuple[Prediction, tuple[Event, ...]]
@@ -48,7 +51,7 @@ class Recognizer:
         features: FeatureExtractor,
         head: Head,
         *,
-        batch_size: int = 1,
+        batch_size: int | Sequence[int] = 1,
         mode: Mode | None = None,
         window: int | None = None,
         rules: Mapping[str, Mapping[str, LabelRule]] = {},
@@ -60,9 +63,10 @@ class Recognizer:
             bundle: settings, states and labels.
             features: frames to features.
             head: features to logits.
-            batch_size: rows of every run; more ticks than that are run in several.
-            mode: `carry` or `window`; the bundle's when None.
-            window: ticks of a window; the bundle's when None.
+            batch_size: rows of every run; more ticks than that are run in several. Of several sizes, a run has the
+                smallest that holds its ticks; all but the smallest are used once `warm_up` has made them ready.
+            mode: one of `stream.contracts.MODES`; the bundle's when None.
+            window: ticks of a window, or from restart to restart of a staggered replica; the bundle's when None.
             rules: cameras that are judged by other thresholds than the bundle's: camera -> label -> its rule.
             gate: grey levels of motion below which a tick's features are not computed (stream.gate); all are when None.
 
@@ -75,21 +79,24 @@ class Recognizer:
         self.labels = bundle.labels
         self.none = bundle.none
         self.model = bundle.model
-        self.batch_size = batch_size
+        self.batch_sizes = tuple(sorted({batch_size} if isinstance(batch_size, int) else set(batch_size)))
         self.mode: Mode = mode if mode is not None else spec.temporal.mode
         length = window if window is not None else spec.temporal.window or 0
-        self.window = length if self.mode == "window" else None
+        self.window = None if self.mode == "carry" else length
         self.faults: Counter[str] = Counter()
-        """Ticks a camera whose numbers were not finite, or whose run failed."""
+        """Ticks a camera whose numbers were not finite, whose run failed, or whose picture was of another size."""
         self._gate = None if gate is None else MotionGate(gate)
         self._check_options()
+        self._warm = 0  # of `batch_sizes`
 
         self._features = features
         self._head = head
+        self._black = np.zeros((self.input.height, self.input.width, 3), np.uint8)
         self._feature_states = StateBank(spec.features.zeros)
         self._head_states = StateBank(spec.head.zeros)
         self._ring = FeatureRing(self.window or 1)
         self._over_windows = over_windows(head, spec.head.zeros)
+        self._staggered = Staggered(head.step, spec.head.zeros, self.window or 1, spec.temporal.replicas)
         self._cameras: dict[str, _Camera] = {}
         self._settings = Settings(
             labels=bundle.labels,
@@ -107,8 +114,8 @@ class Recognizer:
         folder: Path | str,
         *,
         device: str = "auto",
-        threads: int | None = None,
-        batch_size: int = 1,
+        threads: Threads = None,
+        batch_size: int | Sequence[int] = 1,
         mode: Mode | None = None,
         window: int | None = None,
         rules: Mapping[str, Mapping[str, LabelRule]] = {},
@@ -119,7 +126,8 @@ class Recognizer:
         Args:
             folder: the bundle.
             device: one of `stream.inference.DEVICES`.
-            threads: cores that a run of the features graph uses; all available ones when None.
+            threads: cores that a run of the features graph uses; all available ones when None; those with which the
+                largest batch is fastest when `auto`.
             batch_size: as in `Recognizer`.
             mode: as in `Recognizer`.
             window: as in `Recognizer`.
@@ -132,21 +140,36 @@ class Recognizer:
             DeviceError: the device cannot be used here.
         """
         bundle = Bundle.load(folder, check=False)  # each graph is hashed when it is opened; golden files are not used
-        features, head = OnnxFeatures(bundle, device, threads), OnnxHead(bundle, device)
+        rows = batch_size if isinstance(batch_size, int) else max(batch_size)
+        features, head = OnnxFeatures(bundle, device, threads, rows=rows), OnnxHead(bundle, device)
         if None not in (features.width, head.width) and features.width != head.width:
             raise BundleError(
                 f"{bundle.folder}: expected a head for {features.width} features, got {head.width}; export it again"
             )
         return cls(bundle, features, head, batch_size=batch_size, mode=mode, window=window, rules=rules, gate=gate)
 
-    def warm_up(self) -> None:
-        """Runs both graphs once on zeros, so that the first tick is not the slow one.
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The batch sizes in use, ascending: the smallest, and those that are warm."""
+        return self.batch_sizes[: max(1, self._warm)]
+
+    def warm_up(self) -> bool:
+        """Runs both graphs once on zeros, in the smallest batch size that is not warm; True while there are more such.
+
+        A size's first run is a slow one. Call it once before the first tick, and again when there is nothing to do.
 
         Raises:
             DeviceError: a graph does not run on the device.
         """
-        features = self._extract([]).output
-        run(self._head.step, features, self._head_states.gather([]), self.batch_size)
+        if self._warm < len(self.batch_sizes):
+            size = self.batch_sizes[self._warm : self._warm + 1]
+            features = self._extract([], size).output
+            if self.mode == "staggered":
+                self._staggered.judge([], features, *size)
+            else:
+                run(self._head.step, features, self._head_states.gather([]), *size)
+            self._warm += 1
+        return self._warm < len(self.batch_sizes)
 
     def step(self, ticks: Sequence[Tick]) -> list[Prediction]:
         """The prediction of each tick, in order; several ticks of one camera are stepped one after the other.
@@ -156,17 +179,23 @@ class Recognizer:
         """
         return [prediction for prediction, _ in self.advance(ticks)]
 
-    def advance(self, ticks: Sequence[Tick]) -> list[Result]:
+    def advance(self, ticks: Sequence[Tick], *, fixed: bool = False) -> list[Result]:
         """The prediction of each tick, in order, with the events that it ended and started.
 
         A tick of a new session first ends what was on at the old session's last tick.
 
+        Args:
+            ticks: of any cameras.
+            fixed: run them in the smallest batch size, however many they are: what a file comes to must not depend on
+                what is judged beside it, to the last bit.
+
         Raises:
             DeviceError: a graph no longer runs on the device, even on zeros.
         """
+        sizes = self.sizes[:1] if fixed else self.sizes
         results: dict[int, Result] = {}
-        for batch in _batches(ticks, self.batch_size):
-            results.update(zip(batch, self._advance([ticks[position] for position in batch]), strict=True))
+        for batch in _batches(ticks, sizes[-1]):
+            results.update(zip(batch, self._advance([ticks[position] for position in batch], sizes), strict=True))
         return [results[position] for position in range(len(ticks))]
 
     def finish(self, camera: str | None = None) -> list[Event]:
@@ -182,6 +211,7 @@ class Recognizer:
         self._cameras.pop(camera, None)
         self._feature_states.drop(camera)
         self._head_states.drop(camera)
+        self._staggered.drop(camera)
         self._ring.reset(camera)
         if self._gate is not None:
             self._gate.forget(camera)
@@ -192,17 +222,30 @@ class Recognizer:
         return Counter() if self._gate is None else self._gate.gated
 
     def _check_options(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size: expected 1 or more, got {self.batch_size}")
-        if self.mode not in ("carry", "window"):
-            raise ConfigError(f"mode: expected carry or window, got {self.mode!r}")
+        if not self.batch_sizes or self.batch_sizes[0] < 1:
+            got = ", ".join(map(str, self.batch_sizes)) or "none"
+            raise ConfigError(f"batch_size: expected 1 or more, got {got}")
+        if self.mode not in MODES:
+            raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
         if self.window is not None and self.window < 1:
             raise ConfigError(f"window: expected 1 tick or more, got {self.window}; {self.model} names none of its own")
         if self.mode == "window" and self.bundle.spec.features.state:
-            raise ConfigError(f"mode: {self.model} keeps state in its features and expects carry, got window")
+            raise ConfigError(
+                f"mode: {self.model} keeps state in its features and expects carry or staggered, got window"
+            )
+        if self.mode == "staggered" and self.window is not None:
+            self._check_replicas(self.window)
         if self._gate is not None and self.bundle.spec.features.state:
             raise ConfigError(
                 f"gate: {self.model} keeps state in its features and must see every tick; expected no gate"
+            )
+
+    def _check_replicas(self, period: int) -> None:
+        temporal = self.bundle.spec.temporal
+        if period < temporal.replicas or shortest_memory(period, temporal.replicas) < temporal.warmup:
+            raise ConfigError(
+                f"window: expected ticks enough that the oldest of {temporal.replicas} replicas always is past the "
+                f"warm-up of {temporal.warmup} ticks, got {period}; give more"
             )
 
     def _with_rules(self, camera: str, rules: Mapping[str, LabelRule]) -> Settings:
@@ -214,31 +257,43 @@ class Recognizer:
             )
         return replace(self._settings, rules={**self._settings.rules, **rules})
 
-    def _advance(self, ticks: Sequence[Tick]) -> list[Result]:
-        """The results of one batch of ticks, each of another camera."""
+    def _advance(self, ticks: Sequence[Tick], sizes: Sequence[int]) -> list[Result]:
+        """The results of one batch of ticks, each of another camera, run in the smallest of `sizes` that holds it."""
         cameras = [tick.camera for tick in ticks]
+        sound = np.array([tick.image.shape == self._black.shape for tick in ticks])
+        ticks = [tick if fits else replace(tick, image=self._black) for tick, fits in zip(ticks, sound, strict=True)]
         ended = [self._begin(tick) for tick in ticks]
-        seen = self._extract(ticks) if self._gate is None else self._gate.features(ticks, self._extract)
+        extract = partial(self._extract, sizes=sizes)
+        seen = extract(ticks) if self._gate is None else self._gate.features(ticks, extract)
         self._feature_states.scatter(cameras, seen.state)
-        judged = self._judge(cameras, seen.output)
+        judged = self._judge(cameras, seen.output, smallest(sizes, len(ticks)))
+        healthy = sound & seen.healthy & judged.healthy
         scores = scores_of(judged.output, self.bundle.spec.decision.temperature)
         return [
-            self._result(tick, row, before) if healthy else self._fault(tick, before)
-            for tick, row, before, healthy in zip(ticks, scores, ended, seen.healthy & judged.healthy, strict=True)
+            self._result(tick, row, before) if fine else self._fault(tick, before)
+            for tick, row, before, fine in zip(ticks, scores, ended, healthy, strict=True)
         ]
 
-    def _extract(self, ticks: Sequence[Tick]) -> Outcome:
+    def _extract(self, ticks: Sequence[Tick], sizes: Sequence[int]) -> Outcome:
         """Features (n, D) and the features graph's next states of at most a batch of ticks."""
-        images = np.zeros((len(ticks), self.input.height, self.input.width, 3), np.uint8)
+        state = self._feature_states.gather([tick.camera for tick in ticks])
+        return run(self._features.extract, self._images(ticks), state, smallest(sizes, len(ticks)))
+
+    def _images(self, ticks: Sequence[Tick]) -> NDArray[np.uint8]:
+        """The pictures (n, H, W, 3) of `ticks`; a single one is not copied."""
+        if len(ticks) == 1:
+            return np.ascontiguousarray(ticks[0].image, np.uint8)[None]
+        images = np.empty((len(ticks), self.input.height, self.input.width, 3), np.uint8)
         for image, tick in zip(images, ticks, strict=True):
             image[:] = tick.image
-        state = self._feature_states.gather([tick.camera for tick in ticks])
-        return run(self._features.extract, images, state, self.batch_size)
+        return images
 
-    def _judge(self, cameras: Sequence[str], features: NDArray[np.float32]) -> Outcome:
-        """Logits (n, K) of `features` (n, D), carried on from the cameras' states, or over their windows."""
-        if self.window is None:
-            judged = run(self._head.step, features, self._head_states.gather(cameras), self.batch_size)
+    def _judge(self, cameras: Sequence[str], features: NDArray[np.float32], size: int) -> Outcome:
+        """Logits (n, K) of `features` (n, D) in a run of `size` rows, in the recognizer's mode."""
+        if self.mode == "staggered":
+            return self._staggered.judge(cameras, features, size)
+        if self.mode == "carry":
+            judged = run(self._head.step, features, self._head_states.gather(cameras), size)
             self._head_states.scatter(cameras, judged.state)
             return judged
         for camera, vector in zip(cameras, features, strict=True):
@@ -249,7 +304,7 @@ class Recognizer:
         padded = np.zeros((len(windows), longest, features.shape[1]), np.float32)
         for row, window in zip(padded, windows, strict=True):
             row[longest - len(window) :] = window
-        return run(self._over_windows, padded, {"lengths": lengths}, self.batch_size)
+        return run(self._over_windows, padded, {"lengths": lengths}, size)
 
     def _begin(self, tick: Tick) -> tuple[Event, ...]:
         """What a tick of a new session ends; the tick's camera is known afterwards, and fresh where that is due."""

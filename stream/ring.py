@@ -78,6 +78,16 @@ class FrameRing(Generic[T]):
             self._signal.notify_all()
             return item
 
+    def shed(self, most: int) -> int:
+        """Drops the oldest until `most` are left beside those to be kept; how many, which `dropped` leaves out."""
+        with self._signal:
+            before = self._dropped
+            for _ in range(self._held[False] - most):
+                self._drop_oldest(False)
+            shed, self._dropped = self._dropped - before, before
+            self._signal.notify_all()
+            return shed
+
     def close(self) -> None:
         """Wakes both ends: nothing more goes in, what is left can still be taken. Idempotent."""
         with self._signal:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stream.contracts import Fit, Mode, State
 
+Precision = Literal["fp32", "fp16", "int8"]
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$")]
 FileName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=200)
@@ -72,17 +74,23 @@ class InputSpec(_Strict):
 
 
 class Temporal(_Strict):
-    """How ticks follow each other: ticks for `window` and `warmup`, media seconds for `max_gap`."""
+    """How ticks follow each other: ticks for `window` and `warmup`, media seconds for `max_gap`.
+
+    In mode `staggered`, `window` is the time from restart to restart of each of the `replicas` (stream.staggered).
+    """
 
     mode: Mode
     window: Annotated[int, Field(ge=1, le=4096)] | None = None
+    replicas: Annotated[int, Field(ge=2, le=64)] = 4
     warmup: Annotated[int, Field(ge=0, le=100_000)] = 0
     max_gap: Annotated[float, Field(gt=0)] = 2.0
 
     @model_validator(mode="after")
     def _window_has_a_length(self) -> Self:
-        if self.mode == "window" and self.window is None:
-            raise ValueError("mode 'window' needs the window's length in ticks; got null")
+        if self.mode != "carry" and self.window is None:
+            raise ValueError(f"mode {self.mode!r} needs the window's length in ticks; got null")
+        if self.mode == "staggered" and self.window is not None and self.window < self.replicas:
+            raise ValueError(f"each of {self.replicas} replicas needs a tick of the window; got {self.window} ticks")
         return self
 
 
@@ -118,13 +126,18 @@ class GoldenSpec(_Strict):
 
 
 class BundleSpec(_Strict):
-    """bundle.json, key by key."""
+    """bundle.json, key by key.
+
+    `closeness` says of features, logits, scores and the head's states how far from Keras they may be on its golden
+    clip, where a graph of less than fp32 cannot keep to the limit of all others.
+    """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     labels: Annotated[tuple[Label, ...], Field(min_length=2, max_length=10_000)]
     none: Label = "none"
-    precision: str = "fp32"
+    precision: Precision = "fp32"
+    closeness: dict[str, Annotated[float, Field(gt=0, le=10)]] = Field(default_factory=dict)
     input: InputSpec
     features: GraphSpec
     head: GraphSpec
@@ -145,6 +158,12 @@ class BundleSpec(_Strict):
         names = [tensor.input for tensor in (*self.features.state, *self.head.state)]
         if len(set(names)) < len(names):
             raise ValueError(f"states must have different input names; got {names}")
+        numbers = {"features", "logits", "scores", *(tensor.input for tensor in self.head.state)}
+        odd = sorted(self.closeness if self.precision == "fp32" else self.closeness.keys() - numbers)
+        if odd:
+            raise ValueError(
+                f"closeness is given below fp32, and of {sorted(numbers)}; got it of {odd} at {self.precision}"
+            )
         if self.features.state and self.temporal.mode == "window":
             raise ValueError("features that keep state need temporal.mode 'carry'; got 'window'")
         return self

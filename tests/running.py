@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from stream.contracts import Event, Prediction, Source, Status
-from stream.engine import Engine, Summary
+from stream.engine import Engine
 from stream.recognizer import Recognizer
 from stream.sources import open_source
+from stream.summary import Summary
 
 FRAMES = 75
 """Of the walking clip: 3 s at 25 a second."""

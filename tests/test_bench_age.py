@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from stream.bench.age import WAITING, _Line, _Meter
-from stream.bench.age_camera import read_counter, write_counted
+from stream.bench.age_meter import WAITING, AgeMeter, read_counter
+from stream.bench.clips import write_counted
+from stream.bench.trend import Trend
 from stream.commands.bench import bench
 from stream.contracts import Frame, Picture, Prediction
 
@@ -37,7 +38,7 @@ def test_the_slope_is_that_of_least_squares() -> None:
     rng = np.random.default_rng(0)
     x = np.sort(rng.uniform(0, 3, 200))
     y = 40 + 2.5 * x + rng.normal(0, 4, 200)
-    line = _Line()
+    line = Trend()
     for point in zip(x.tolist(), y.tolist(), strict=True):
         line.add(*point)
     (slope, _), covariance = np.polyfit(x, y, 1, cov=True)
@@ -45,7 +46,7 @@ def test_the_slope_is_that_of_least_squares() -> None:
 
 
 def test_a_line_through_too_little_is_uncertain() -> None:
-    line = _Line()
+    line = Trend()
     line.add(0.0, 1.0)
     assert line.slope() == (0.0, None)
 
@@ -54,10 +55,10 @@ def test_a_label_is_matched_though_its_frame_is_seen_after_it(tmp_path: Path, mo
     clip = write_counted(tmp_path / "counted.mp4", seconds=2.0, size=(320, 180), fps=25)
     with av.open(clip) as container:
         pictures = [Picture((_luma(frame),), "gray") for frame in container.decode(video=0)]
-    meter, now = _Meter(lambda _: None), 100.0
-    monkeypatch.setattr("stream.bench.age.time.monotonic", lambda: now)
+    meter, now = AgeMeter(), 100.0
+    monkeypatch.setattr("stream.bench.age_meter.time.monotonic", lambda: now)
     for index, picture in enumerate(pictures):
-        meter.listen([f"{index} {now}"])
+        meter.sent(index, now)
         now += 0.03
         meter.told(Prediction("camera", 0, index, 0.0, "none", 1.0, np.ones(1, np.float32), True, 0.04), ())
         meter.saw(Frame("camera", index, 0, 0.0, now, picture))

@@ -70,12 +70,12 @@ def test_what_was_written_is_read_back(whole: Bundle) -> None:
 def test_the_json_has_the_names_that_were_agreed_on(whole: Bundle) -> None:
     spec = json.loads((whole.folder / "bundle.json").read_text())
     assert list(spec) == [
-        *("schema", "name", "labels", "none", "precision", "input", "features", "head"),
+        *("schema", "name", "labels", "none", "precision", "closeness", "input", "features", "head"),
         *("temporal", "decision", "golden", "provenance"),
     ]
     assert set(spec["features"]) == {"file", "sha256", "input", "output", "state"}
     assert spec["head"]["state"] == [{"input": "h_in", "output": "h_out", "shape": [UNITS], "dtype": "float32"}]
-    assert set(spec["temporal"]) == {"mode", "window", "warmup", "max_gap"}
+    assert set(spec["temporal"]) == {"mode", "window", "replicas", "warmup", "max_gap"}
     assert spec["decision"]["labels"]["wave"] == {"enter": 0.5, "exit": 0.4, "min": 0.0}
     assert set(spec["golden"]) == {"clip", "clip_sha256", "arrays", "arrays_sha256"}
 

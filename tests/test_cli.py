@@ -18,6 +18,7 @@ from stream import contracts, inference
 from stream.bench.rtsp_server import RtspServer
 from stream.cli import GROUP, HELP, main
 from stream.commands import options
+from stream.commands.bench import HELP as BENCHES
 from tests.process import ROOT, run, start
 
 HEAVY = {"numpy", "cv2", "av", "onnxruntime", "pydantic", "rich", "tensorflow", "keras"}
@@ -46,7 +47,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {name} " in shown and line in " ".join(shown.split()) for name, line in HELP.items())
 
 
-@pytest.mark.parametrize("name", [*HELP, "bench age", "bench compare", "bench latency", "config check"])
+@pytest.mark.parametrize("name", [*HELP, *(f"bench {name}" for name in BENCHES), "config check"])
 def test_every_command_has_examples_and_debug(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*name.split(), "--help"]) == 0
     shown = capsys.readouterr().out

@@ -22,6 +22,7 @@ from rich.console import Console
 from stream import Recognizer, open_source
 from stream.bench.rtsp_server import RtspServer
 from stream.cli import main
+from stream.commands.cameras import batch_sizes
 from stream.commands.terminal import Terminal
 from stream.config import CamerasFile
 from stream.contracts import Status
@@ -174,7 +175,7 @@ def test_watch_judges_every_track_of_every_camera(
     online = [line["camera"] for line in lines(events) if line.get("status") == "online"]
     assert {"gate", "hall"} <= set(online)
 
-    recognizer = Recognizer.load(tiny_bundle, batch_size=4)
+    recognizer = Recognizer.load(tiny_bundle)  # whatever cameras run beside it, a file is judged as if it were alone
     source = open_source(h264_clip, recognizer.input, rotation=180)
     alone = [label_record(p, recognizer.labels) for p in recognizer.step(list(source))]
     of_clip = [line for line in lines(labels) if line["camera"] == "clip"]
@@ -253,6 +254,13 @@ def test_watch_refuses_what_cannot_be_of_several_cameras(
     assert file.read_bytes() == before and not Path("out.mp4").exists()
 
 
+def test_a_file_can_begin_again_as_a_camera_that_goes_on(tiny_bundle: Path, h264_clip: Path, tmp_path: Path) -> None:
+    file = write(tmp_path, f'"hall"\nurl = "{h264_clip}"\nloop = true')
+    labels = tmp_path / "labels.jsonl"
+    run("watch", file, "--model", tiny_bundle, "--duration", "7", "--labels", labels)
+    assert [line["session"] for line in lines(labels) if line["index"] % 75 == 0] == [0, 1, 2]
+
+
 def test_one_camera_of_a_file_can_be_saved(tiny_bundle: Path, h264_clip: Path, tmp_path: Path) -> None:
     file = write(tmp_path, f'"a"\nurl = "{h264_clip}"')
     run("watch", file, "--model", tiny_bundle, "--save", tmp_path / "out.mp4")
@@ -295,3 +303,10 @@ def titles(display: str) -> set[str]:
     search = ["xdotool", "search", "--name", ".", "getwindowname", "%@"]
     found = subprocess.run(search, env=environment, capture_output=True, text=True, check=False)
     return set(found.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("tracks", "sizes"), [(1, (1,)), (2, (1, 2)), (3, (1, 2, 3)), (4, (1, 2, 3, 4)), (40, (1, 2, 3, 4))]
+)
+def test_on_a_cpu_no_row_is_padding(tracks: int, sizes: tuple[int, ...]) -> None:
+    assert batch_sizes(tracks, "cpu") == sizes

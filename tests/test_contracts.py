@@ -36,7 +36,7 @@ def test_a_pictures_size_is_that_of_the_upright_picture(rotation: int, size: tup
 
 def test_defaults_are_those_of_live_cameras() -> None:
     assert (Input(96, 128).fit, Input(96, 128).max_gap) == ("letterbox", 2.0)
-    assert FITS == ("center", "squash", "letterbox", "region") and MODES == ("carry", "window")
+    assert FITS == ("center", "squash", "letterbox", "region") and MODES == ("carry", "window", "staggered")
 
 
 def test_contracts_import_numpy_and_the_standard_library_only() -> None:

@@ -20,6 +20,7 @@ from export.convert import FORBIDDEN, OPSET, Graphs, convert, to_onnx
 from export.golden import CLIP_BYTES, golden_clip
 from export.pack import pack
 from export.trace import read_ticks
+from export.verify import verify
 from stream.bundle import Bundle
 from stream.contracts import Input
 from stream.errors import BundleError, ConfigError, SourceOpenError
@@ -34,7 +35,7 @@ CLOSE = 1e-4
 @pytest.fixture(scope="module")
 def moving_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose features keep state."""
-    settings = ModelSettings(backbone="compact", motion="difference", head="gru", units=8)
+    settings = ModelSettings(backbone="compact", motion="difference", head="gru", units=8, evidence=3)
     return random_run(tmp_path_factory.mktemp("runs"), settings, Input(48, 64), ["none", "wave", "clap"])
 
 
@@ -64,8 +65,8 @@ def test_states_are_named_inputs_and_outputs(moving_graphs: Graphs) -> None:
         ("seen_in", "tensor(float)", [1]),
     ]
     assert [value.name for value in features.get_outputs()] == ["features", "previous_out", "seen_out"]
-    assert [value.name for value in head.get_inputs()] == ["features", "h_in"]
-    assert [value.name for value in head.get_outputs()] == ["logits", "h_out"]
+    assert [value.name for value in head.get_inputs()] == ["features", "h_in", "evidence_in"]
+    assert [value.name for value in head.get_outputs()] == ["logits", "h_out", "evidence_out"]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
@@ -91,8 +92,9 @@ def test_a_recurrent_layer_is_refused() -> None:
 def test_names_must_fit_the_network(moving_run: Run) -> None:
     with pytest.raises(ValueError, match="zip"):
         to_onnx(moving_run.network.head, "features", "logits", ())
-    renamed = to_onnx(moving_run.network.head, "features", "logits", (StateTensor("memory", "memory_out", (8,)),))
-    assert [value.name for value in onnx.load_from_string(renamed).graph.input] == ["features", "memory"]
+    states = StateTensor("memory", "memory_out", (8,)), StateTensor("so_far", "so_far_out", (3,))
+    renamed = to_onnx(moving_run.network.head, "features", "logits", states)
+    assert [value.name for value in onnx.load_from_string(renamed).graph.input] == ["features", "memory", "so_far"]
 
 
 def test_constants_that_keras_captured_are_no_inputs() -> None:
@@ -136,7 +138,7 @@ def test_golden_logits_of_a_window_are_the_model_offline(tiny_run: Run, h264_cli
 
 def test_states_of_features_are_golden_too(moving_run: Run, h264_clip: Path, tmp_path: Path) -> None:
     golden = pack(moving_run, tmp_path / "bundle", clip=h264_clip).golden()
-    assert set(golden.states) == {"previous_in", "seen_in", "h_in"}
+    assert set(golden.states) == {"previous_in", "seen_in", "h_in", "evidence_in"}
     assert golden.images is not None
     np.testing.assert_allclose(golden.states["previous_in"][..., 0], golden.images.mean(axis=-1) / 255, atol=1e-6)
 
@@ -158,7 +160,7 @@ def test_a_golden_clip_is_two_small_seconds_with_the_times_of_its_source(tmp_pat
 def test_a_bundle_says_what_the_run_says(keras_bundle: Bundle, tiny_run: Run) -> None:
     assert keras_bundle.labels == tiny_run.labels
     assert keras_bundle.input == tiny_run.input
-    assert keras_bundle.spec.temporal.model_dump() == tiny_run.temporal
+    assert keras_bundle.spec.temporal.model_dump(exclude={"replicas"}) == tiny_run.temporal
     assert keras_bundle.spec.provenance["seed"] == 0
     card = (keras_bundle.folder / "CARD.md").read_text(encoding="utf-8")
     assert "wave, clap" in card
@@ -205,3 +207,16 @@ def test_the_command_exports_a_run_folder(
     card = (bundle.folder / "CARD.md").read_text(encoding="utf-8")
     assert "a third of the picture" in card and "30 of its lines high" in card
     assert bundle.spec.provenance[PERSON] == 30
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_staggered_needs_ticks_for_its_replicas(moving_run: Run, tmp_path: Path, window: int | None) -> None:
+    with pytest.raises(ConfigError, match="mode staggered: expected"):
+        pack(moving_run, tmp_path / "bundle", clip=None, mode="staggered", window=window)
+
+
+def test_a_staggered_bundle_is_verified_like_any_other(moving_run: Run, h264_clip: Path, tmp_path: Path) -> None:
+    bundle = pack(moving_run, tmp_path / "bundle", clip=h264_clip, mode="staggered", window=8)
+    assert "never more than the last 8" in (bundle.folder / "CARD.md").read_text(encoding="utf-8")
+    verify(bundle).require()
+    verify(bundle, run=moving_run, video=h264_clip).require()

@@ -11,7 +11,7 @@ import av
 import pytest
 
 from stream import open_source
-from stream.bench.latency import write_synthetic
+from stream.bench.clips import write_counted
 from stream.bench.rtp import Clip
 from stream.cli import main
 from stream.commands.live import media_length
@@ -61,7 +61,7 @@ def test_the_benches_read_and_write_files_with_a_colon(
     shutil.copy(h264_clip, tmp_path / "12:30.mp4")
     monkeypatch.chdir(tmp_path)
     assert len(Clip.load(Path("12:30.mp4")).units) == 75
-    assert pictures_in(write_synthetic(Path("12:31.mp4"), seconds=0.2).absolute()) == 5
+    assert pictures_in(write_counted(Path("12:31.mp4"), seconds=0.2, size=(320, 180), fps=25).absolute()) == 5
 
 
 def test_watch_labels_a_file_whose_name_is_no_text(tiny_bundle: Path, h264_clip: Path, tmp_path: Path) -> None:

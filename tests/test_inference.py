@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,15 @@ import pytest
 from stream.bundle import Bundle, write_bundle
 from stream.contracts import FeatureExtractor, Head
 from stream.errors import BundleError, ConfigError, DeviceError
-from stream.inference import DEVICES, OnnxFeatures, OnnxHead, available_cores, resolve_device
+from stream.inference import (
+    DEVICES,
+    OnnxFeatures,
+    OnnxHead,
+    available_cores,
+    placement,
+    provider_options,
+    resolve_device,
+)
 from tests.graphs import FAIL_PIXEL, FILTERS, UNITS, Reference, features_graph, head_graph, make_bundle, weights_of
 
 SIZE = (24, 32)
@@ -141,6 +150,54 @@ def test_devices_are_resolved_or_refused_by_name() -> None:
         for device in ("cuda", "tensorrt"):
             with pytest.raises(DeviceError, match=f"device {device}: .*(libcuda|GPU|ONNX Runtime|library)"):
                 resolve_device(device)
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_gpu_that_cannot_be_used_is_never_replaced_in_silence(bundle: Bundle, device: str) -> None:
+    try:
+        resolve_device(device)
+    except DeviceError as error:
+        named = re.search(r"libcuda|GPU|ONNX Runtime|library .*\.so", str(error))
+        assert named, error
+        for graph in (OnnxFeatures, OnnxHead):
+            with pytest.raises(DeviceError, match=f"device {device}: .*or use device cpu"):
+                graph(bundle, device)
+    else:
+        assert OnnxFeatures(bundle, device).providers[0] != "CPUExecutionProvider"
+
+
+def test_what_the_providers_are_told(bundle: Bundle, tmp_path: Path) -> None:
+    """fp32 is computed in full; engines lie beside the bundle, and those of another bundle elsewhere."""
+    told = provider_options(bundle)
+    assert told["CUDAExecutionProvider"] == {"use_tf32": "0"}
+    tensorrt = told["TensorrtExecutionProvider"]
+    engines = Path(tensorrt["trt_engine_cache_path"])
+    assert engines.parent == bundle.folder.parent.resolve() and bundle.digest[:8] in engines.name
+    assert (tensorrt["trt_engine_cache_enable"], tensorrt["trt_fp16_enable"]) == ("1", "0")
+
+    files = {name: bundle.read(name) for name in bundle.spec.hashes()}
+    half = write_bundle(tmp_path / "b", bundle.spec.model_copy(update={"precision": "fp16"}), files)
+    told = provider_options(half)
+    assert told["CUDAExecutionProvider"]["use_tf32"] == "1"
+    assert told["TensorrtExecutionProvider"]["trt_fp16_enable"] == "1"
+    assert told["TensorrtExecutionProvider"]["trt_engine_cache_path"] != str(engines)
+
+
+def test_where_each_node_runs(bundle: Bundle) -> None:
+    nodes = placement(bundle, "cpu")
+    assert set(nodes) == {"features", "head"}
+    assert set(nodes["features"]) == set(nodes["head"]) == {"CPUExecutionProvider"}
+    assert nodes["features"]["CPUExecutionProvider"]["Conv"] == 1
+    assert nodes["head"]["CPUExecutionProvider"]["Tanh"] == 1
+
+
+def test_threads_by_measurement(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    chosen = OnnxFeatures(bundle, "cpu", "auto", rows=2).threads
+    assert 1 <= chosen <= available_cores()
+    assert bundle.spec.features.sha256 in (tmp_path / "actionstream" / "threads.json").read_text()
+    assert OnnxFeatures(bundle, "cpu").threads == available_cores()
+    assert OnnxFeatures(bundle, "cpu", 1).threads == OnnxHead(bundle, "cpu").threads == 1
 
 
 def test_opening_and_running_prints_nothing(bundle: Bundle) -> None:

@@ -16,10 +16,11 @@ from export.verify import verify
 from stream.bench.rtsp_server import RtspServer
 from stream.bundle import Bundle
 from stream.contracts import Prediction, Sink, Tick
-from stream.engine import Engine, Summary
+from stream.engine import Engine
 from stream.recognizer import Recognizer
 from stream.sinks.jsonl import EventsSink
 from stream.sources import open_source
+from stream.summary import Summary
 from tests.conftest import ROOT
 from tests.media import encode_h264
 from tests.running import Notes

@@ -5,13 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stream.commands.live import told
-from stream.engine import Summary
-from stream.readers import CameraSummary
+from stream.summary import CameraSummary, Summary
 
 CAMERA = CameraSummary(
-    frames=50, ticks=20, dropped=0, faults=0, corrupt=0, sessions=1, reopened=0, media_s=2.0, error=None
+    frames=50,
+    ticks=20,
+    dropped=0,
+    stale=0,
+    thinned=0,
+    faults=0,
+    corrupt=0,
+    sessions=1,
+    reopened=0,
+    media_s=2.0,
+    error=None,
 )
-GOOD = Summary({"door": CAMERA}, 20, 3, undelivered=0, unsaved=0, latency_ms=(4, 8, 9.04), paced=True, wall_s=2.5)
+GOOD = Summary(
+    {"door": CAMERA}, 20, 3, undelivered=0, unsaved=0, latency_ms=(4, 8, 9.04), overloaded_s=0, paced=True, wall_s=2.5
+)
 
 
 def test_a_run_that_went_well_is_told_in_four_rows() -> None:
@@ -25,11 +36,12 @@ def test_a_run_that_went_well_is_told_in_four_rows() -> None:
 
 def test_whatever_was_lost_is_told_in_a_row_of_its_own() -> None:
     bad = replace(CAMERA, faults=2, corrupt=3, reopened=4, error="hung up")
-    summary = replace(GOOD, cameras={"door": bad, "yard": bad}, undelivered=5, unsaved=6)
+    summary = replace(GOOD, cameras={"door": bad, "yard": bad}, undelivered=5, unsaved=6, overloaded_s=1.5)
     rows = {name: words for name, words in told(summary).items() if name not in told(GOOD)}
     assert rows == {
         "damaged": "6 packets, passed over",
         "faults": "4 ticks without usable numbers, taken for none",
+        "overload": "for 1.5 s the cameras were more than this machine keeps up with",
         "undelivered": "5 results, an output fell behind",
         "unsaved": "6 frames, the video fell behind",
         "reopened": "8 times",

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import av
 import pytest
 
 from stream import health, readers
+from stream.bundle import Bundle
 from stream.contracts import Event, Frame, Prediction
 from stream.engine import Engine
 from stream.errors import ConfigError, SinkError, SourceError, SourceLost, SourceOpenError, SourceRefused
 from stream.readers import BACKOFF_S, REFUSED_S, Backoff, News, Reader
 from stream.recognizer import Recognizer
 from stream.ring import FrameRing
+from stream.sampling import Sampler
+from stream.sources import open_source
 from tests.cameras import PatternCamera, lost
 from tests.running import FRAMES, Notes, Running, open_clip, wait_until
 
@@ -331,3 +336,29 @@ def test_frames_and_progress_are_told(recognizer: Recognizer, walk_clip: Path) -
     assert frames == list(range(FRAMES))
     assert {camera for camera, _ in progress} == {"walk"}
     assert progress == sorted(progress) and progress[-1][1] == pytest.approx((FRAMES - 1) / 25)
+
+
+def test_a_frame_costs_no_memory_of_its_size(h264_clip: Path, tiny_bundle: Path) -> None:
+    """After the start a frame is seen where the decoder left it, and a tick takes less than one of its planes."""
+    seen = Bundle.load(tiny_bundle, check=False).input
+    source, sampler = open_source(str(h264_clip), seen), Sampler(seen)
+    frames = source.frames()
+    plane = 320 * 240
+    kinds = {True: 0, False: 0}
+    tracemalloc.start()
+    try:
+        for frame in islice(frames, 10):
+            sampler.offer(frame)
+        for _ in range(60):
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            frame = next(frames)
+            tick = sampler.offer(frame)
+            spent = tracemalloc.get_traced_memory()[1] - before
+            kinds[tick is not None] += 1
+            assert spent < (plane / 2 if tick else plane / 16)
+    finally:
+        tracemalloc.stop()
+        source.close()
+        assert len(list(frames)) <= 5, "it lets go of the file"
+    assert min(kinds.values()) >= 10

@@ -155,3 +155,18 @@ def test_a_reset_track_starts_over() -> None:
         ring.window("a")
     ring.push("a", np.array([9], np.float32))
     assert ring.window("a").tolist() == [[9]]
+
+
+def test_shedding_leaves_the_newest_and_what_is_kept() -> None:
+    ring: FrameRing[int] = FrameRing(4, wait=False)
+    for item in range(5):
+        ring.put(item)
+    ring.put(100, keep=True)
+    ring.put(5)
+    assert ring.dropped == 2
+    assert ring.shed(1) == 3 and ring.shed(1) == 0
+    assert ring.dropped == 2, "what is shed is counted by whoever sheds"
+    assert [ring.take(timeout=0) for _ in range(3)] == [100, 5, None]
+    for item in range(4):
+        ring.put(item)
+    assert (len(ring), ring.dropped) == (4, 2), "and there is room again"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stream.contracts import Fit, Input, Mode
+from stream.contracts import Fit, Input
 from stream.errors import ConfigError
 from train.models import ModelSettings
 
@@ -142,9 +142,12 @@ class StageSettings(Table):
 
 
 class TemporalSettings(Table):
-    """How the trained network is run: the bundle's `temporal`, less the input's `max_gap`."""
+    """How the trained network is run: the bundle's `temporal`, less the input's `max_gap`.
 
-    mode: Mode = "carry"
+    A head is trained for one of these two; `staggered` is how one that was trained on windows may be run for hours.
+    """
+
+    mode: Literal["carry", "window"] = "carry"
     window: int | None = Field(default=None, gt=0)
     warmup: int = Field(default=5, ge=0)
 

@@ -1,32 +1,36 @@
-"""Where a tick's time goes, stage by stage, in the live line itself: reader thread, engine, graphs, decision.
+"""Where a tick's time goes, stage by stage, in the live line itself: reader thread, engine, graphs, decision, sink.
 
-The line runs as it always does; its source and its two graphs are listened to. Files are paced by their own times, as
-a camera would send them: unpaced, a tick's time would be the length of the queue.
+The line runs as it always does; its source, its recognizer, its graphs and its sink are listened to, so that ordinary
+runs carry no timestamps for it. Files are paced by their own times, as a camera would send them: unpaced, a tick's time
+would be the length of the queue.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.bundle import Bundle
-from stream.contracts import FeatureExtractor, Frame, Head, Prediction, State, Tick
+from stream.bench.conditions import OpenBundle
+from stream.bench.synthetic import SyntheticSource, decoded_pictures
+from stream.contracts import Event, FeatureExtractor, Head, Prediction, Source, State, Status, Tick
 from stream.engine import Engine
 from stream.errors import ConfigError
-from stream.inference import OnnxFeatures, OnnxHead
-from stream.recognizer import Recognizer
-from stream.sampling import ticks
-from stream.sources import FileSource
+from stream.recognizer import Recognizer, Result
 
-STAGES = ("decode", "sample, fit, hand over", "features", "head", "decide, hand on", "whole")
-"""`decode`: of the tick's own frame. The last is the sum of the others."""
+READING = ("demux", "decode")
+"""Of the tick's own frame; not of pictures out of memory."""
+LINE = ("geometry", "wait", "features", "head", "decision", "hand-over")
+"""`geometry`: sampling too. `wait`: in the queue. `features`: gathering of pictures and states too. `hand-over`: until
+a sink's thread has the label."""
+WHOLE = "arrival to label"
+"""`decode` and all of LINE: for a camera, from the frame's last packet to its label."""
+STAGES = (*READING, *LINE, WHOLE)
 
 
 @dataclass(frozen=True)
@@ -37,129 +41,150 @@ class Stage:
     p50: float
     p95: float
     p99: float
+    max: float
+
+
+@dataclass
+class _Passing:
+    """When one tick passed the points of the line, on the monotonic clock, in order."""
+
+    arrived: float = 0.0
+    taken: float = 0.0
+    seen: float = 0.0
+    judged: float = 0.0
+    decided: float = 0.0
+
+
+@dataclass
+class _Notes:
+    """What was heard, by index of the tick's frame; each mapping is written by one thread and read at the end.
+
+    Attributes:
+        ready: when the reader had handed the tick on.
+        passing: what happened to it in the engine's thread.
+        told: when a sink had its label.
+        current: the tick that the engine is at.
+    """
+
+    ready: dict[int, float] = field(default_factory=dict)
+    passing: dict[int, _Passing] = field(default_factory=dict)
+    told: dict[int, float] = field(default_factory=dict)
+    current: _Passing = field(default_factory=_Passing)
 
 
 def measure(
-    bundle: Bundle,
-    clip: Path,
+    opened: OpenBundle,
+    clip: Path | None = None,
     *,
-    device: str = "auto",
-    threads: int | None = None,
-    duration: float | None = None,
+    duration: float,
+    size: tuple[int, int] = (1280, 720),
+    fps: int = 25,
     progress: Callable[[str, float], None] | None = None,
 ) -> tuple[int, list[Stage]]:
-    """Returns how many ticks were measured, and each of STAGES.
+    """Returns how many ticks were measured, and each of STAGES that there was.
 
     Args:
-        bundle: whose model runs.
-        clip: a video file, played at its own speed.
-        device: where the graphs run.
-        threads: of the features graph.
-        duration: media seconds after which it ends; the whole clip when None.
+        opened: what is measured.
+        clip: a video file, played at its own speed; None for pictures out of memory, which need no decoder.
+        duration: seconds after which it ends.
+        size: (width, height) of pictures out of memory.
+        fps: of them a second.
         progress: called with the camera's name and the media seconds read of it.
 
     Raises:
         SourceError: the clip cannot be read.
         ConfigError: it is too short for a single tick.
-        DeviceError: the graphs cannot run on the device.
+        DeviceError: a graph does not run.
     """
-    watch = _Watch(OnnxFeatures(bundle, device, threads), OnnxHead(bundle, device))
-    source = _WatchedFile(FileSource(clip, bundle.input))
-    told: list[tuple[Prediction, float]] = []
+    notes = _Notes()
+    source: Source
+    reading: dict[int, tuple[float, float]] | None = None
+    if clip is None:
+        source = SyntheticSource("synthetic", opened.bundle.input, decoded_pictures(size), fps=fps)
+    else:
+        from stream.bench.watched_file import WatchedFile  # PyAV, which pictures out of memory do without
+
+        source = watched = WatchedFile(clip, opened.bundle.input)
+        reading = watched.spent
     Engine(
-        Recognizer(bundle, watch, watch, batch_size=1),
+        _WatchedRecognizer(opened, notes),
         [source],
+        [_Ear(notes)],
         realtime=True,
         duration=duration,
-        on_prediction=lambda prediction, _: told.append((prediction, time.monotonic())),
+        on_frame=lambda frame: notes.ready.__setitem__(frame.index, time.monotonic()),
         progress=progress,
     ).run()
-    if not told:
-        raise ConfigError(f"{clip}: expected at least one tick to measure, got none; use a longer clip or --seconds")
-
-    spent = []
-    for (prediction, at), (begun, seen, judged) in zip(told, watch.steps[-len(told) :], strict=True):
-        arrived = at - float(prediction.latency_ms or 0.0) / 1000
-        stages = [source.decode_s[prediction.index], begun - arrived, seen - begun, judged - seen, at - judged]
-        spent.append([*stages, sum(stages)])
-    quantiles = np.percentile(np.array(spent) * 1000, (50, 95, 99), axis=0).T
-    return len(told), [Stage(name, *map(float, row)) for name, row in zip(STAGES, quantiles, strict=True)]
+    if not notes.told:
+        raise ConfigError(f"{source.url}: expected at least one tick to measure, got none; give it more --seconds")
+    names = STAGES if reading is not None else (*LINE, WHOLE)
+    rows = [_row(notes, index, (0.0, 0.0) if reading is None else reading[index]) for index in notes.told]
+    spent = np.array(rows)[:, -len(names) :] * 1000
+    quantiles = np.percentile(spent, (50, 95, 99, 100), axis=0).T
+    return len(rows), [Stage(name, *map(float, row)) for name, row in zip(names, quantiles, strict=True)]
 
 
-def write_synthetic(path: Path, *, seconds: float, size: tuple[int, int] = (1280, 720), fps: int = 25) -> Path:
-    """`path`, an H.264 clip of a textured picture that moves: as heavy to decode as real video, and made anywhere."""
-    width, height = size
-    with av.open(path.absolute(), "w") as container:  # FFmpeg would take 12:30.mp4 for a protocol
-        stream = container.add_stream("libx264", rate=Fraction(fps), options={"preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for picture in moving_pictures(width, height, round(seconds * fps)):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+def _row(notes: _Notes, index: int, reading: tuple[float, float]) -> list[float]:
+    """Seconds that each of STAGES took for the tick of a frame's index."""
+    passing = notes.passing[index]
+    # The engine may have taken the tick before its reader came to note that it was there.
+    ready = min(notes.ready[index], passing.taken)
+    engine = (passing.taken, passing.seen, passing.judged, passing.decided)
+    line = [after - before for before, after in pairwise((passing.arrived, ready, *engine, notes.told[index]))]
+    return [*reading, *line, reading[1] + sum(line)]
 
 
-def moving_pictures(width: int, height: int, count: int) -> Iterator[NDArray[np.uint8]]:
-    """`count` pictures (height, width, 3) uint8 of a texture that moves."""
-    rng = np.random.default_rng(0)
-    blocks = rng.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), np.uint8)
-    picture = np.kron(blocks, np.ones((16, 16, 1), np.uint8))[:height, :width]
-    for index in range(count):
-        yield np.roll(picture, (2 * index, 5 * index), axis=(0, 1))
+class _WatchedRecognizer(Recognizer):
+    """A recognizer that notes when it takes a tick and when that is decided."""
 
+    def __init__(self, opened: OpenBundle, notes: _Notes) -> None:
+        graphs = _Watch(opened.features, opened.head, notes)
+        super().__init__(opened.bundle, graphs, graphs, batch_size=1)
+        self._notes = notes
 
-class _WatchedFile:
-    """A file source that notes how long each frame took to come out of the decoder."""
-
-    live = False
-    timed_by_arrival = False
-
-    def __init__(self, source: FileSource) -> None:
-        self._source = source
-        self.camera, self.url, self.input = source.camera, source.url, source.input
-        self.decode_s: dict[int, float] = {}
-
-    @property
-    def corrupt(self) -> int:
-        """As in `Source`."""
-        return self._source.corrupt
-
-    def frames(self, session: int = 0) -> Iterator[Frame]:
-        """As in `Source`."""
-        frames = self._source.frames(session)
-        while True:
-            begun = time.monotonic()
-            frame = next(frames, None)
-            if frame is None:
-                return
-            self.decode_s[frame.index] = time.monotonic() - begun
-            yield frame
-
-    def __iter__(self) -> Iterator[Tick]:
-        return ticks(self.frames(), self.input)
-
-    def close(self) -> None:
-        """As in `Source`."""
-        self._source.close()
+    def advance(self, ticks: Sequence[Tick], *, fixed: bool = False) -> list[Result]:
+        """As in `Recognizer`."""
+        (tick,) = ticks
+        passing = self._notes.current = self._notes.passing[tick.index] = _Passing(tick.arrived, time.monotonic())
+        results = super().advance(ticks, fixed=fixed)
+        passing.decided = time.monotonic()
+        return results
 
 
 class _Watch:
-    """Both graphs, with the times at which a tick's features began, were there, and were judged."""
+    """Both graphs, with the times at which a tick's features were there and were judged."""
 
-    def __init__(self, features: FeatureExtractor, head: Head) -> None:
-        self._features, self._head = features, head
-        self.steps: list[tuple[float, float, float]] = []
+    def __init__(self, features: FeatureExtractor, head: Head, notes: _Notes) -> None:
+        self._features, self._head, self._notes = features, head, notes
 
     def extract(self, images: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
         """As in `FeatureExtractor`."""
-        begun = time.monotonic()
         result = self._features.extract(images, state)
-        seen = time.monotonic()
-        self.steps.append((begun, seen, seen))
+        self._notes.current.seen = time.monotonic()
         return result
 
     def step(self, features: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
         """As in `Head`; of the steps of a window, the last one's end counts."""
         result = self._head.step(features, state)
-        begun, seen, _ = self.steps[-1]
-        self.steps[-1] = begun, seen, time.monotonic()
+        self._notes.current.judged = time.monotonic()
         return result
+
+
+class _Ear:
+    """A sink that notes when it was told a label."""
+
+    def __init__(self, notes: _Notes) -> None:
+        self._notes = notes
+
+    def prediction(self, prediction: Prediction) -> None:
+        """Notes it."""
+        self._notes.told[prediction.index] = time.monotonic()
+
+    def event(self, event: Event) -> None:
+        """Not looked at."""
+
+    def status(self, status: Status) -> None:
+        """Not looked at."""
+
+    def close(self) -> None:
+        """Nothing is held."""

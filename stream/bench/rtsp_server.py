@@ -29,6 +29,7 @@ from stream.bench.rtp import CLOCK_HZ, Clip, Unit
 METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER, TEARDOWN"
 REASONS = {200: "OK", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 454: "Session Not Found"}
 REALM = "actionstream"
+BACKLOG = 1024  # clients that may be connecting at once: hundreds of cameras begin together
 DIGEST_FIELD = re.compile(r'(\w+)="?([^",]*)"?')
 
 
@@ -126,7 +127,7 @@ class RtspServer:
         self.began = self._events.time()
         for event in self.flowing.values():
             event.set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=BACKLOG)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stopping.wait()

@@ -6,14 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
-from stream.config import Camera, CamerasFile
 from stream.contracts import Input, Source
-from stream.sources import open_source
+from stream.inference import resolve_device
 
-# Rows of a step, filled or not, so that no camera depends on the others. On two cores a row of MobileNetV2 costs 22 ms
-# alone, 12 of 4, and no less of 8 or 16 (busy machine): more would only make a tick that is alone slower.
-LARGEST_BATCH = 4
+if TYPE_CHECKING:  # its schemas take a tenth of a second to import, which one file or camera does without
+    from stream.config import Camera, CamerasFile
+
+# On a CPU a batch hardly pays: a row of `interactions` costs 2.97 ms alone, 2.88 of 2, 2.76 of 4, 2.73 of 8 and 3.11 of
+# 16 (one thread, the best of 3 s each), and every row of padding costs as much as a tick. So there is a size for each
+# number of ticks, up to four. On a GPU a row costs little beside the step, and few sizes are made ready sooner.
+CPU_SIZES = (1, 2, 3, 4)
+GPU_SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,15 @@ class Watched:
     awake: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
 
 
-def batch_size(cameras: CamerasFile) -> int:
-    """Rows of a step in which all tracks find room, up to `LARGEST_BATCH`."""
-    return min(LARGEST_BATCH, len(cameras.track_names))
+def batch_sizes(tracks: int, device: str) -> tuple[int, ...]:
+    """The batch sizes in which so many tracks are judged on `device`, ascending: none is larger than they can fill.
+
+    Raises:
+        DeviceError: the device cannot be used here.
+    """
+    on_cpu = resolve_device(device)[0] == "CPUExecutionProvider"
+    sizes = CPU_SIZES if on_cpu else GPU_SIZES
+    return tuple(size for before, size in zip((0, *sizes), sizes, strict=False) if before < tracks)
 
 
 def open_cameras(cameras: CamerasFile, input: Input) -> Watched:
@@ -57,6 +68,8 @@ def open_camera(camera: Camera, input: Input) -> Source:
         ConfigError: the environment lacks a variable.
         SourceOpenError: an address that cannot be.
     """
+    from stream.sources import open_source  # PyAV, which benches out of memory do without
+
     return open_source(
         camera.address(),
         input,
@@ -65,6 +78,7 @@ def open_camera(camera: Camera, input: Input) -> Source:
         size=camera.size,
         fps=camera.fps,
         format=camera.format,
+        loop=camera.loop,
         rotation=camera.rotation,
         decode=camera.decode,
     )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from stream.commands.embedded import default_bundle, demo_clip, demo_truth
 from stream.commands.options import examples, runtime_options
+
+if TYPE_CHECKING:
+    from stream.inference import Threads
 
 
 @click.command(
@@ -18,7 +22,7 @@ from stream.commands.options import examples, runtime_options
 )
 @click.option("--out", type=click.Path(path_type=Path), default="out/demo", show_default=True, help="Where files go.")
 @runtime_options
-def demo(out: Path, device: str, threads: int | None) -> None:
+def demo(out: Path, device: str, threads: Threads) -> None:
     """Run the embedded model on the embedded clip and score it.
 
     Writes OUT/labels.jsonl, OUT/events.jsonl and OUT/annotated.mp4. Needs no camera, no display and no network.

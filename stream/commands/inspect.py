@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stream.commands.options import DEVICES, examples, json_option, or_embedded
+from stream.commands.options import examples, json_option, or_embedded, runtime_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from stream.bundle import Bundle
+    from stream.inference import OnnxFeatures, OnnxHead, Threads
+
+RUNS = 20
+"""After the first, of which the median is told."""
+ON_CPU = "CPUExecutionProvider"
 
 
 @click.command(
@@ -22,15 +28,17 @@ if TYPE_CHECKING:
         "actionstream inspect",
         "actionstream inspect samples/models/figures --json",
         "actionstream inspect my-bundle --device cuda",
+        "actionstream inspect my-bundle --threads auto",
     )
 )
 @click.argument("bundle", required=False, type=click.Path(path_type=Path), callback=or_embedded)
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where to run it once.")
+@runtime_options
 @json_option
-def inspect(bundle: Path, device: str, as_json: bool) -> None:
-    """What BUNDLE holds: labels, input, states, thresholds, hashes; the embedded one if left out.
+def inspect(bundle: Path, device: str, threads: Threads, as_json: bool) -> None:
+    """What BUNDLE holds and how it runs here: labels, input, states, thresholds, hashes; providers, threads, times.
 
-    Every file is checked against its hash, and both graphs are run once.
+    The embedded bundle if left out. Every file is checked against its hash, and both graphs are run at each batch size
+    that cameras are judged in.
     """
     from stream.bundle import Bundle
     from stream.commands.terminal import console
@@ -39,7 +47,7 @@ def inspect(bundle: Path, device: str, as_json: bool) -> None:
     files = {
         name: {"bytes": (bundle / name).stat().st_size, "sha256": sha} for name, sha in found.spec.hashes().items()
     }
-    runtime = _run_once(found, device)
+    runtime = _runtime(found, device, threads)
     if as_json:
         spec = found.spec.model_dump(mode="json", by_alias=True)
         document = {"model": found.model, "folder": str(bundle), "digest": found.digest, "bundle": spec}
@@ -48,21 +56,42 @@ def inspect(bundle: Path, device: str, as_json: bool) -> None:
         _print(console(), found, files, runtime)
 
 
-def _run_once(bundle: Bundle, device: str) -> dict[str, Any]:
-    """Providers, and milliseconds that opening the graphs and their first run took."""
-    from stream.inference import OnnxFeatures, OnnxHead
-    from stream.recognizer import Recognizer
+def _runtime(bundle: Bundle, device: str, threads: Threads) -> dict[str, Any]:
+    """How the bundle runs on the device: providers, threads, times, and which nodes each provider runs."""
+    from stream.commands.cameras import CPU_SIZES, GPU_SIZES
+    from stream.inference import OnnxFeatures, OnnxHead, placement
 
     begin = perf_counter()
-    features, head = OnnxFeatures(bundle, device), OnnxHead(bundle, device)
-    opened = perf_counter()
-    Recognizer(bundle, features, head).warm_up()
+    features, head = OnnxFeatures(bundle, device, threads), OnnxHead(bundle, device)
+    opened_ms = _ms_since(begin)
+    sizes = CPU_SIZES if features.providers[0] == ON_CPU else GPU_SIZES
     return {
         "device": device,
         "providers": {"features": features.providers, "head": head.providers},
-        "open_ms": round((opened - begin) * 1000, 1),
-        "first_run_ms": round((perf_counter() - opened) * 1000, 1),
+        "precision": bundle.spec.precision,
+        "threads": {"features": features.threads, "head": head.threads},
+        "open_ms": opened_ms,
+        "batches": [{"rows": rows, **_times(bundle, features, head, rows)} for rows in sizes],
+        "nodes": placement(bundle, device),
     }
+
+
+def _times(bundle: Bundle, features: OnnxFeatures, head: OnnxHead, rows: int) -> dict[str, float]:
+    """Milliseconds of a step of `rows` rows through both graphs: the first, and the median of those after it."""
+    import numpy as np
+
+    images = np.zeros((rows, bundle.input.height, bundle.input.width, 3), np.uint8)
+    spent = []
+    for _ in range(1 + RUNS):
+        begin = perf_counter()
+        seen, _ = features.extract(images, features.zeros(rows))
+        head.step(seen, head.zeros(rows))
+        spent.append(_ms_since(begin))
+    return {"first_ms": spent[0], "then_ms": round(median(spent[1:]), 2)}
+
+
+def _ms_since(begin: float) -> float:
+    return round((perf_counter() - begin) * 1000, 2)
 
 
 def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], runtime: dict[str, Any]) -> None:
@@ -82,7 +111,9 @@ def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], ru
                 f"new session after a gap of {spec.temporal.max_gap:g} s",
                 "decision": f"temperature {spec.decision.temperature:g}, smoothing {spec.decision.smoothing:g} s",
                 "runs on": f"features {runtime['providers']['features'][0]}, head {runtime['providers']['head'][0]}; "
-                f"opened in {runtime['open_ms']:.0f} ms, first run {runtime['first_run_ms']:.0f} ms",
+                f"{runtime['threads']['features']} and {runtime['threads']['head']} threads; "
+                f"opened in {runtime['open_ms']:.0f} ms",
+                **_left_to_cpu(runtime),
             }
         )
     )
@@ -96,13 +127,28 @@ def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], ru
     contents = _table("file", "bytes", "sha256 begins")
     for name, file in files.items():
         contents.add_row(name, f"{file['bytes']:,}", file["sha256"][:16])
-    for table in (thresholds, states, contents):
+    times = _table("rows a step", "first ms", "then ms")
+    for batch in runtime["batches"]:
+        times.add_row(str(batch["rows"]), f"{batch['first_ms']:.1f}", f"{batch['then_ms']:.2f}")
+    for table in (thresholds, states, contents, times):
         if table.row_count:
             screen.print()
             screen.print(table)
     if spec.provenance:
         screen.print()
         screen.print(facts({str(name): _plain(value) for name, value in spec.provenance.items()}))
+
+
+def _left_to_cpu(runtime: dict[str, Any]) -> dict[str, str]:
+    """A line on the nodes that the device did not take, by operator; none where the device is the CPU."""
+    if runtime["providers"]["features"][0] == ON_CPU:
+        return {}
+    left = [
+        f"{graph} " + ", ".join(f"{count} {operator}" for operator, count in nodes[ON_CPU].items())
+        for graph, nodes in runtime["nodes"].items()
+        if ON_CPU in nodes
+    ]
+    return {"left to the CPU": "; ".join(left) or "no node"}
 
 
 def _table(*columns: str) -> Any:

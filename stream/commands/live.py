@@ -10,9 +10,10 @@ from types import FrameType
 
 from stream.commands.terminal import Terminal
 from stream.contracts import Source
-from stream.engine import Engine, Summary
+from stream.engine import Engine
 from stream.errors import DeviceError
 from stream.sources import FileSource, PictureSource
+from stream.summary import Summary
 from stream.views.live import LiveSlot
 from stream.views.overlay import Overlay
 from stream.views.window import display_error, watch
@@ -102,6 +103,8 @@ def told(summary: Summary) -> dict[str, str]:
         rows["damaged"] = f"{corrupt} packets, passed over"
     if faults := sum(camera.faults for camera in cameras):
         rows["faults"] = f"{faults} ticks without usable numbers, taken for none"
+    if summary.overloaded_s:
+        rows["overload"] = f"for {summary.overloaded_s:.1f} s the cameras were more than this machine keeps up with"
     if summary.undelivered:
         rows["undelivered"] = f"{summary.undelivered} results, an output fell behind"
     if summary.unsaved:

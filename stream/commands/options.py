@@ -15,7 +15,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # As in stream.inference, stream.contracts and stream.sources, which would make --help slow; tests hold them equal.
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
-MODES = ("carry", "window")
+MODES = ("carry", "window", "staggered")
 FORMATS = ("YUYV", "MJPG", "NV12", "YU12", "H264")
 DECODERS = ("software", "auto", "cuda", "vaapi", "videotoolbox")
 
@@ -37,6 +37,16 @@ class Size(click.ParamType[tuple[int, int]]):
         if not found:
             self.fail(f"expected a size such as 1280x720, got {value!r}", param, ctx)
         return int(found[1]), int(found[2])
+
+
+class ThreadCount(click.ParamType[int | str]):
+    """`auto`, or a number from 1."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The number, or `auto`."""
+        return value if value == "auto" else int(click.IntRange(min=1).convert(value, param, ctx))
 
 
 def _turn_on_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -121,7 +131,11 @@ def camera_options(command: Function) -> Function:
 def runtime_options(command: Function) -> Function:
     """Adds --device and --threads: where the graphs run."""
     for option in (
-        click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the graphs; by default all cores."),
+        click.option(
+            "--threads",
+            type=ThreadCount(),
+            help="CPU threads of the graphs, or auto: as many as measured to be fastest. Default: all cores.",
+        ),
         click.option(
             "--device",
             type=click.Choice(DEVICES),
@@ -147,8 +161,22 @@ model_option = click.option(
     help="Bundle folder; the embedded figures bundle if left out.",
 )
 
-mode_option = click.option(
-    "--mode", type=click.Choice(MODES), help="How the past is carried; what the bundle says if left out."
-)
+
+def mode_options(command: Function) -> Function:
+    """Adds --mode and --window: how the past is carried."""
+    for option in (
+        click.option(
+            "--window",
+            type=click.IntRange(min=1),
+            metavar="T",
+            help="Ticks that count, for --mode window and staggered; what the bundle says if left out.",
+        ),
+        click.option(
+            "--mode", type=click.Choice(MODES), help="How the past is carried; what the bundle says if left out."
+        ),
+    ):
+        command = option(command)
+    return command
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

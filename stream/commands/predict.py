@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from stream.commands.options import examples, json_option, mode_option, model_option, picture_options, runtime_options
+from stream.commands.options import examples, json_option, mode_options, model_option, picture_options, runtime_options
 
 if TYPE_CHECKING:
     from stream.commands.gif import TimedPicture
     from stream.contracts import Mode
+    from stream.inference import Threads
     from stream.recognizer import Recognizer, Result
     from stream.sources import Decode, FileSource
     from stream.views.drawing import Image
@@ -33,7 +34,7 @@ GIF_WIDTH = 480
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N highest.")
 @click.option("--gif", type=click.Path(path_type=Path), help="Also write the clip as an animation with its labels.")
 @json_option
-@mode_option
+@mode_options
 @picture_options
 @runtime_options
 def predict(
@@ -43,10 +44,11 @@ def predict(
     gif: Path | None,
     as_json: bool,
     mode: Mode | None,
+    window: int | None,
     rotation: int,
     decode: Decode,
     device: str,
-    threads: int | None,
+    threads: Threads,
 ) -> None:
     """Every class of CLIP with its score at the last tick, highest first."""
     from stream.commands.live import media_length
@@ -55,7 +57,7 @@ def predict(
     from stream.recognizer import Recognizer
     from stream.sources import FileSource
 
-    recognizer = Recognizer.load(model, device=device, threads=threads, mode=mode)
+    recognizer = Recognizer.load(model, device=device, threads=threads, mode=mode, window=window)
     source = FileSource(clip, recognizer.input, rotation=rotation, decode=decode)
     screen = console(stderr=as_json)
     results: dict[int, Result] = {}

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Literal
 import click
 from click.core import ParameterSource
 
-from stream.commands.options import CAMERA_OPTIONS, camera_options, examples, mode_option, model_option, runtime_options
+from stream.commands.options import (
+    CAMERA_OPTIONS,
+    camera_options,
+    examples,
+    mode_options,
+    model_option,
+    runtime_options,
+)
 
 if TYPE_CHECKING:
+    from stream.config import CamerasFile
     from stream.contracts import Mode, Sink
+    from stream.inference import Threads
     from stream.recognizer import Recognizer
     from stream.sources import Decode
     from stream.views.overlay import Overlay
@@ -51,7 +60,7 @@ def _to_file(_context: click.Context, _parameter: click.Parameter, path: Path | 
     metavar="LEVELS",
     help="Leave out the backbone where nothing moved by so many grey levels; 0.5 is good.",
 )
-@mode_option
+@mode_options
 @runtime_options
 @camera_options
 def watch(
@@ -65,8 +74,9 @@ def watch(
     realtime: bool,
     gate: float | None,
     mode: Mode | None,
+    window: int | None,
     device: str,
-    threads: int | None,
+    threads: Threads,
     transport: Literal["tcp", "udp"],
     size: tuple[int, int] | None,
     fps: float | None,
@@ -83,17 +93,16 @@ def watch(
     Ctrl-C ends it cleanly: open events are ended, files are whole. A second Ctrl-C forces. In the window, q or Esc.
     """
     from stream.bundle import Bundle
-    from stream.commands.cameras import Watched, batch_size, open_cameras
+    from stream.commands.cameras import Watched, batch_sizes, open_cameras
     from stream.commands.live import media_length, run_engine, told, wants_window
     from stream.commands.terminal import Terminal, console, facts, print_written
-    from stream.config import CamerasFile
     from stream.engine import Engine
     from stream.recognizer import Recognizer
     from stream.sources import open_source
     from stream.views.live import LiveSlot
     from stream.views.overlay import Overlay
 
-    cameras = CamerasFile(Path(source)) if source.endswith(".toml") else None
+    cameras = _cameras_file(Path(source)) if source.endswith(".toml") else None
     if cameras is not None:
         _refuse_camera_options(source)
         _refuse_one_video_of_several(save, cameras.track_names)
@@ -102,7 +111,8 @@ def watch(
         device=device,
         threads=threads,
         mode=mode,
-        batch_size=batch_size(cameras) if cameras else 1,
+        window=window,
+        batch_size=batch_sizes(len(cameras.track_names), device) if cameras else 1,
         rules=cameras.rules(Bundle.load(model, check=False).spec.decision.labels) if cameras else {},
         gate=gate,
     )
@@ -121,7 +131,7 @@ def watch(
         )
         watched = Watched((camera,))
     lasting = realtime or any(each.live for each in watched.sources)
-    window = wants_window(bool(show) if cameras else show, lasting=lasting)
+    shown = wants_window(bool(show) if cameras else show, lasting=lasting)
     outputs = [path for path in (labels, events, save) if path is not None and path != STDOUT]
     _refuse_overlaps([source, *(each.url for each in watched.sources)], outputs)
 
@@ -130,7 +140,7 @@ def watch(
     title = f"{source if cameras else watched.sources[0].url}  {recognizer.model}, {recognizer.mode}; Ctrl-C ends"
     length = duration if cameras else media_length(watched.sources[0], duration)
     terminal = Terminal(screen, title, length=length, names=cameras.track_names if cameras else ())
-    slot = LiveSlot() if window else None
+    slot = LiveSlot() if shown else None
     engine = Engine(
         recognizer,
         watched.sources,
@@ -152,6 +162,13 @@ def watch(
     )
     screen.print(facts(told(summary) | gated))
     print_written(screen, [path for path in outputs if path.exists()])  # a video without a frame is not kept
+
+
+def _cameras_file(path: Path) -> CamerasFile:
+    """The cameras.toml at `path`; what reads one is imported for it."""
+    from stream.config import CamerasFile
+
+    return CamerasFile(path)
 
 
 def _refuse_camera_options(file: str) -> None:

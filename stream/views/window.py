@@ -15,8 +15,9 @@ from threading import Thread
 
 import cv2
 
-from stream.engine import Engine, Summary
+from stream.engine import Engine
 from stream.geometry import to_bgr
+from stream.summary import Summary
 from stream.views.drawing import Image
 from stream.views.live import LiveSlot
 from stream.views.overlay import Overlay

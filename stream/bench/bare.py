@@ -1,0 +1,67 @@
+"""The least that a label can cost: a bundle's two graphs in the barest loop around ONNX Runtime.
+
+No tracks, no sessions, no checks, no decision: every row of the batch steps together, and what comes out as state goes
+straight back in. It runs the very sessions that the line runs, with their providers, threads and memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.bench.conditions import OpenBundle
+from stream.errors import ConfigError
+from stream.schema import GraphSpec
+
+
+class BareLoop:
+    """Steps a batch through both graphs, in the bundle's own mode."""
+
+    def __init__(self, opened: OpenBundle, rows: int) -> None:
+        """Makes a loop at zero state.
+
+        Args:
+            opened: what is measured.
+            rows: of every batch.
+
+        Raises:
+            ConfigError: the bundle's mode is neither carry nor window.
+        """
+        bundle = opened.bundle
+        temporal = bundle.spec.temporal
+        if temporal.mode not in ("carry", "window"):
+            raise ConfigError(f"{bundle.model}: expected mode carry or window to measure against, got {temporal.mode}")
+        self._features, self._head = opened.features.session, opened.head.session
+        self._names = _names(bundle.spec.features), _names(bundle.spec.head)
+        self._zeros = bundle.spec.head.zeros(rows)
+        self._features_state = list(bundle.spec.features.zeros(rows).values())
+        self._head_state = list(self._zeros.values())
+        self._window: deque[NDArray[np.float32]] | None = None
+        if temporal.mode == "window":
+            self._window = deque(maxlen=temporal.window)
+
+    def step(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, K) float32 of the next `images` (N, H, W, 3) uint8."""
+        (inputs, outputs), (head_inputs, head_outputs) = self._names
+        seen, *self._features_state = self._features.run(
+            outputs, dict(zip(inputs, (images, *self._features_state), strict=True))
+        )
+        if self._window is None:
+            vectors = [seen]
+        else:
+            self._window.append(seen)
+            vectors, self._head_state = list(self._window), list(self._zeros.values())
+        for vector in vectors:
+            logits, *self._head_state = self._head.run(
+                head_outputs, dict(zip(head_inputs, (vector, *self._head_state), strict=True))
+            )
+        result: NDArray[Any] = logits
+        return result
+
+
+def _names(spec: GraphSpec) -> tuple[list[str], list[str]]:
+    """Inputs and outputs of a graph, the data first, then the states in one order."""
+    return [spec.input, *(state.input for state in spec.state)], [spec.output, *(state.output for state in spec.state)]

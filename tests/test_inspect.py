@@ -1,0 +1,40 @@
+"""`actionstream inspect`: what a bundle holds, and how it runs on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stream.bundle import Bundle
+from stream.cli import main
+from stream.commands.cameras import CPU_SIZES
+from stream.inference import available_cores
+
+
+def say(arguments: list[str | Path], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command line that goes well prints on stdout."""
+    assert main([str(argument) for argument in arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_inspect_tells_all_of_a_bundle(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = Bundle.load(tiny_bundle)
+    document = json.loads(say(["inspect", tiny_bundle, "--json"], capsys))
+    assert document["model"] == bundle.model
+    assert document["digest"] == bundle.digest
+    assert document["bundle"] == json.loads((tiny_bundle / "bundle.json").read_text())
+    assert {name: file["sha256"] for name, file in document["files"].items()} == bundle.spec.hashes()
+    runtime = document["runtime"]
+    assert runtime["providers"]["head"] == ["CPUExecutionProvider"]
+    assert runtime["nodes"]["features"]["CPUExecutionProvider"]["Conv"] == 1
+    assert [batch["rows"] for batch in runtime["batches"]] == list(CPU_SIZES)
+    assert all(batch["first_ms"] > 0 < batch["then_ms"] for batch in runtime["batches"])
+    assert runtime["precision"] == "fp32" and runtime["threads"] == {"features": available_cores(), "head": 1}
+    fewer = json.loads(say(["inspect", tiny_bundle, "--threads", "1", "--device", "cpu", "--json"], capsys))["runtime"]
+    assert (fewer["device"], fewer["threads"]["features"]) == ("cpu", 1)
+
+    shown = say(["inspect", tiny_bundle], capsys)
+    for word in (bundle.model, *bundle.labels, "letterbox", "h_in", "features.onnx", "CPUExecutionProvider"):
+        assert word in shown
