@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from train.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A shell that starts pytest behind `&` has it ignore Ctrl-C, and so would every process that a test starts: one that is
+# told to stop by Ctrl-C would run for ever. What has a handler here begins there with the system's default.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
