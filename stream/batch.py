@@ -7,8 +7,10 @@ Nothing here knows cameras, sessions or labels.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -38,7 +40,7 @@ class Outcome:
 
 def smallest(sizes: Sequence[int], rows: int) -> int:
     """The smallest of `sizes`, ascending, that holds `rows`; the last one holds them all."""
-    return next(size for size in sizes if size >= rows)
+    return sizes[bisect_left(sizes, rows)]
 
 
 def run(step: Step, data: NDArray[Any], state: State, size: int) -> Outcome:
@@ -48,9 +50,12 @@ def run(step: Step, data: NDArray[Any], state: State, size: int) -> Outcome:
         DeviceError: the step fails on zeros as well, so it is not a row's fault.
     """
     n = len(data)
-    output, after = _guarded(step, _padded(data, size), {k: _padded(v, size) for k, v in state.items()}, np.arange(n))
-    output, after = output[:n], {name: value[:n] for name, value in after.items()}
-    if all(np.isfinite(value).all() for value in (output, *after.values())):  # as nearly always, and quickly seen
+    if n == size:
+        output, after = _guarded(step, data, state, range(n))
+    else:
+        output, after = _guarded(step, _padded(data, size), {k: _padded(v, size) for k, v in state.items()}, range(n))
+        output, after = output[:n], {name: value[:n] for name, value in after.items()}
+    if _adds_up(output, *after.values()):
         return Outcome(output, after, np.ones(n, np.bool_))
     healthy = np.logical_and.reduce([_finite(value) for value in (output, *after.values())])
     return Outcome(np.where(_column(healthy, output), output, np.float32(0)), after, healthy)
@@ -77,7 +82,7 @@ def over_windows(head: Head, zeros: Callable[[int], State]) -> Step:
     return step
 
 
-def _guarded(step: Step, data: NDArray[Any], state: State, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], State]:
+def _guarded(step: Step, data: NDArray[Any], state: State, rows: range) -> tuple[NDArray[np.float32], State]:
     """`step` on a padded batch of which `rows` are in use; the output is NaN in rows that made it fail."""
     try:
         return step(data, state)
@@ -96,10 +101,10 @@ def _guarded(step: Step, data: NDArray[Any], state: State, rows: NDArray[np.intp
     return np.where(_column(first, output), output, other), merged
 
 
-def _only(rows: NDArray[np.intp], data: NDArray[Any], state: State) -> tuple[NDArray[Any], State]:
+def _only(rows: range, data: NDArray[Any], state: State) -> tuple[NDArray[Any], State]:
     """The batch with zeros everywhere but in `rows`."""
     kept = np.zeros(len(data), np.bool_)
-    kept[rows] = True
+    kept[list(rows)] = True
     return (
         np.where(_column(kept, data), data, np.zeros_like(data)),
         {name: np.where(_column(kept, value), value, np.zeros_like(value)) for name, value in state.items()},
@@ -107,12 +112,16 @@ def _only(rows: NDArray[np.intp], data: NDArray[Any], state: State) -> tuple[NDA
 
 
 def _padded(rows: NDArray[Any], size: int) -> NDArray[Any]:
-    """`rows` (n, ...) followed by zeros: (size, ...), contiguous."""
-    if len(rows) == size:
-        return np.ascontiguousarray(rows)
+    """`rows` (n, ...) followed by zeros: (size, ...)."""
     batch = np.zeros((size, *rows.shape[1:]), rows.dtype)
     batch[: len(rows)] = rows
     return batch
+
+
+def _adds_up(*arrays: NDArray[Any]) -> bool:
+    """True only where all numbers are finite, as nearly always: one that is not makes the sum so, and a sum is cheap."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return all(isfinite(np.add.reduce(array, axis=None)) for array in arrays)
 
 
 def _finite(values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -90,10 +90,11 @@ def initial() -> DecisionState:
 
 def scores_of(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """Calibrated scores (N, K) float32, rows summing to 1: the softmax of logits (N, K) / temperature."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    scores: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-    return scores
+    powers = np.divide(logits, temperature, dtype=np.float64)
+    powers -= np.maximum.reduce(powers, axis=1, keepdims=True)
+    np.exp(powers, out=powers)
+    powers /= np.add.reduce(powers, axis=1, keepdims=True)
+    return powers.astype(np.float32)
 
 
 def decide(

@@ -268,6 +268,7 @@ class _Graph:
         outputs |= {t.output: (t.dtype, (None, *t.shape)) for t in spec.state}
         self._outputs = list(outputs)
         self._data, *self._states = self._inputs
+        self._accepted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}  # of the last run: like it, no check
 
         providers = resolve_device(device)
         if providers[0] == _TENSORRT and bundle.spec.precision == "int8":
@@ -290,17 +291,24 @@ class _Graph:
     def run(self, data: NDArray[Any], state: State) -> tuple[NDArray[np.float32], State]:
         """What the graph makes of `data` (N, ...) and `state`, the next state under the names that it goes in by."""
         feeds = {self._data: data, **state}
-        if feeds.keys() != self._inputs.keys():
-            raise ValueError(f"{self._path.name}: expected state {self._states}, got {sorted(state)}")
-        for name, (dtype, shape) in self._inputs.items():
-            got = feeds[name]
-            if got.dtype != dtype or not _fits(got.shape, (len(data), *shape[1:])):
-                raise ValueError(f"{name}: expected {dtype} {(len(data), *shape[1:])}, got {got.dtype} {got.shape}")
+        given = {name: (array.dtype, array.shape) for name, array in feeds.items()}
+        if given != self._accepted:
+            self._check(given, len(data))
+            self._accepted = given
         try:
             output, *states = self.session.run(self._outputs, feeds)
         except _ORT_ERRORS as error:
             raise DeviceError(f"{self._path}: the run failed on {self.providers[0]}: {_line(error)}") from error
         return output, dict(zip(self._states, states, strict=True))
+
+    def _check(self, given: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], rows: int) -> None:
+        """Raises ValueError unless the types and shapes of what goes in are the graph's, with `rows` rows each."""
+        if given.keys() != self._inputs.keys():
+            raise ValueError(f"{self._path.name}: expected data and state {sorted(self._inputs)}, got {sorted(given)}")
+        for name, (dtype, shape) in self._inputs.items():
+            expected, (got_dtype, got_shape) = (rows, *shape[1:]), given[name]
+            if got_dtype != dtype or not _fits(got_shape, expected):
+                raise ValueError(f"{name}: expected {dtype} {expected}, got {got_dtype} {got_shape}")
 
     def _declared(self, found: Sequence[ort.NodeArg], expected: Mapping[str, Declared]) -> dict[str, Shape]:
         """The shapes of the graph's inputs, or outputs, by name, None where open; they are as expected."""

@@ -91,6 +91,7 @@ class Recognizer:
 
         self._features = features
         self._head = head
+        self._temperature, self._warmup = spec.decision.temperature, spec.temporal.warmup
         self._black = np.zeros((self.input.height, self.input.width, 3), np.uint8)
         self._feature_states = StateBank(spec.features.zeros)
         self._head_states = StateBank(spec.head.zeros)
@@ -193,6 +194,8 @@ class Recognizer:
             DeviceError: a graph no longer runs on the device, even on zeros.
         """
         sizes = self.sizes[:1] if fixed else self.sizes
+        if len(ticks) == 1:
+            return self._advance(ticks, sizes)
         results: dict[int, Result] = {}
         for batch in _batches(ticks, sizes[-1]):
             results.update(zip(batch, self._advance([ticks[position] for position in batch], sizes), strict=True))
@@ -263,12 +266,14 @@ class Recognizer:
         sound = np.array([tick.image.shape == self._black.shape for tick in ticks])
         ticks = [tick if fits else replace(tick, image=self._black) for tick, fits in zip(ticks, sound, strict=True)]
         ended = [self._begin(tick) for tick in ticks]
-        extract = partial(self._extract, sizes=sizes)
-        seen = extract(ticks) if self._gate is None else self._gate.features(ticks, extract)
+        if self._gate is None:
+            seen = self._extract(ticks, sizes)
+        else:
+            seen = self._gate.features(ticks, partial(self._extract, sizes=sizes))
         self._feature_states.scatter(cameras, seen.state)
         judged = self._judge(cameras, seen.output, smallest(sizes, len(ticks)))
         healthy = sound & seen.healthy & judged.healthy
-        scores = scores_of(judged.output, self.bundle.spec.decision.temperature)
+        scores = scores_of(judged.output, self._temperature)
         return [
             self._result(tick, row, before) if fine else self._fault(tick, before)
             for tick, row, before, fine in zip(ticks, scores, ended, healthy, strict=True)
@@ -319,7 +324,7 @@ class Recognizer:
         """The prediction of a tick, with the events `before` it and its own."""
         camera = self._cameras[tick.camera]
         seen = camera.seen + 1
-        warm = seen >= self.bundle.spec.temporal.warmup
+        warm = seen >= self._warmup
         settings = self._settings_of.get(tick.camera, self._settings)
         moment = Moment(tick.camera, tick.session, tick.index, tick.time, tick.dt, warm)
         decision, label, events = decide(settings, camera.decision, moment, scores)

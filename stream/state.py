@@ -46,10 +46,10 @@ class StateBank:
 
         The arrays are the bank's from here on, and read-only.
         """
-        if self._newest is not None and self._newest[0] != list(tracks):
+        if self._newest is None or self._newest[0] != list(tracks):
             self._settle()
-        for track in tracks:
-            self._row(track)
+            for track in tracks:
+                self._row(track)
         self._newest = list(tracks), {name: _read_only(state[name]) for name in self._arrays}
 
     def reset(self, track: Hashable) -> None:
