@@ -119,7 +119,7 @@ def _padded(rows: NDArray[Any], size: int) -> NDArray[Any]:
 
 
 def _adds_up(*arrays: NDArray[Any]) -> bool:
-    """True only where all numbers are finite, as nearly always: one that is not makes the sum so, and a sum is cheap."""
+    """True only where all numbers are finite, as nearly always: one that is not spoils the sum, and a sum is cheap."""
     with np.errstate(over="ignore", invalid="ignore"):
         return all(isfinite(np.add.reduce(array, axis=None)) for array in arrays)
 
