@@ -214,7 +214,7 @@ def compare(run: Path | None, threads: int | None, repeats: int, as_json: bool, 
     import tensorflow
 
     from stream.commands.terminal import console, steps_left
-    from stream.inference import available_cores
+    from stream.threads import available_cores
 
     cores = threads or available_cores()
     tensorflow.config.threading.set_intra_op_parallelism_threads(cores)

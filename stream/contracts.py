@@ -225,6 +225,10 @@ class Source(Protocol):
         """Packets that could not be decoded and were passed over so far, and pictures that are not whole."""
 
     @property
+    def skipped(self) -> int:
+        """Packets that a live source did not decode so far, since decoding had fallen behind the camera."""
+
+    @property
     def timed_by_arrival(self) -> bool:
         """True once a live source's own times proved to be of no use."""
 

@@ -93,7 +93,7 @@ class CameraHealth:
         Args:
             now: the time.
             damaged: packets and pictures so far that could not be decoded, or not wholly.
-            dropped: ticks so far that newer ones pushed out.
+            dropped: ticks so far that were not judged, and pictures that were not decoded, for want of time.
             by_arrival: its stream has no usable times, so that its frames are timed by when they arrive.
         """
         if self.health is None or self.is_away:
@@ -118,7 +118,8 @@ class CameraHealth:
         if damaged >= DAMAGED:
             return f"{damaged} damaged packets or pictures within {WINDOW_S:.0f} s; the network may be losing some"
         if dropped >= DROPPED:
-            return f"{dropped} ticks dropped within {WINDOW_S:.0f} s; this machine does not keep up with its cameras"
+            lost = f"{dropped} ticks or pictures left out in {WINDOW_S:.0f} s"
+            return f"{lost}; this machine does not keep up with its cameras"
         return "the stream has no usable times; its frames are timed by when they arrive" if by_arrival else ""
 
     def _change(self, health: Health, reason: str, away: float, kind: str = "") -> Status | None:

@@ -27,7 +27,7 @@ from stream.bundle import Bundle
 from stream.contracts import State
 from stream.errors import BundleError, ConfigError, DeviceError
 from stream.schema import GraphSpec
-from stream.threads import candidates, fastest
+from stream.threads import available_cores, candidates, fastest
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 
@@ -163,11 +163,6 @@ def _session(
     # cores between two ticks belong to the readers, which decode.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return ort.InferenceSession(graph, options, providers=[(name, dict(told.get(name, {}))) for name in providers])
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class OnnxFeatures:

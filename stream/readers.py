@@ -176,7 +176,8 @@ class Reader(Thread):
             return
         with self._telling:
             now, source = time.monotonic(), self.source
-            self._tell(self._health.look(now, source.corrupt, self.dropped, source.timed_by_arrival))
+            lost = self.dropped + source.skipped
+            self._tell(self._health.look(now, source.corrupt, lost, source.timed_by_arrival))
 
     @property
     def thinned(self) -> int:
@@ -207,6 +208,7 @@ class Reader(Thread):
             thinned=self.thinned,
             faults=faults,
             corrupt=self.source.corrupt,
+            skipped=self.source.skipped,
             sessions=max(track.sessions for track in self.tracks),
             reopened=self._reopened,
             media_s=self.media_s,

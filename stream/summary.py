@@ -16,6 +16,7 @@ class CameraSummary:
             because the engine did not keep up with its cameras (`thinned`).
         faults: ticks judged to be none because their numbers were not finite, or their run failed.
         corrupt: packets that could not be decoded and were passed over, and pictures that are not whole.
+        skipped: packets that were not decoded, since decoding had fallen behind the camera.
         sessions: with at least one tick.
         reopened: times that it was lost and came back.
         media_s: media seconds covered, over all sessions.
@@ -29,6 +30,7 @@ class CameraSummary:
     thinned: int
     faults: int
     corrupt: int
+    skipped: int
     sessions: int
     reopened: int
     media_s: float

@@ -20,6 +20,11 @@ WORTH = 0.9
 """Share of the time with fewer threads that more threads must stay under: a core that saves less serves the readers."""
 
 
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def candidates(cores: int) -> list[int]:
     """Numbers of threads worth trying: powers of two, and all cores."""
     powers = [2**power for power in range(cores.bit_length())]

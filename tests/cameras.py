@@ -46,6 +46,7 @@ class PatternCamera:
         self.input, self.camera, self.live, self.url = input, camera, live, f"pattern:{camera}"
         self.corrupt = 0
         self.timed_by_arrival = False
+        self.skipped = 0
         self.opened = self.let_go = 0
         self.release = threading.Event()
         self._pause = 1 / fps if fps else 0.0

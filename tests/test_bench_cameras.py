@@ -101,6 +101,12 @@ def test_a_camera_that_falls_silent_is_missed(clock: Clock) -> None:
     assert not found.held and found.missed >= 5
 
 
+def test_a_camera_whose_decoding_falls_behind_is_missed(clock: Clock) -> None:
+    """It leaves nothing out, but of its ten seconds only eight have come by the end: lag grows."""
+    found = measured(clock, lambda n: [told("a", n / 5)] + [told("b", n / 5 * 0.75)] * (n % 4 > 0)).trial(limit_ms=250)
+    assert not found.held and found.missed >= 3
+
+
 def test_a_camera_that_was_lost_is_missed(clock: Clock) -> None:
     cut = 5 * SETTLING_S + 4
     found = measured(clock, lambda n: [told("a", n / 5), told("b", n / 5, session=int(n > cut))]).trial(limit_ms=250)

@@ -82,6 +82,19 @@ def test_the_key_follows_everything_that_matters(clip: Path, tmp_path: Path, mon
     assert len(keys) == 10
 
 
+def test_two_processes_that_make_the_same_entry_at_once_both_get_it(tmp_path: Path) -> None:
+    """The other one is done just before this one is: as with two trainings side by side."""
+    cache, depends = ArrayCache(tmp_path), {"kind": "test"}
+
+    def make() -> dict[str, NDArray[np.float32]]:
+        cache.get(depends, lambda: {"a": np.ones(3, np.float32)})
+        return {"a": np.ones(3, np.float32)}
+
+    arrays, _ = cache.get(depends, make)
+    assert arrays["a"].tolist() == [1, 1, 1]
+    assert not list(tmp_path.rglob("partial-*"))
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     def make() -> dict[str, NDArray[np.float32]]:
         raise ConfigError("no")

@@ -20,11 +20,11 @@ from stream.inference import (
     DEVICES,
     OnnxFeatures,
     OnnxHead,
-    available_cores,
     placement,
     provider_options,
     resolve_device,
 )
+from stream.threads import available_cores
 from tests.graphs import FAIL_PIXEL, FILTERS, UNITS, Reference, features_graph, head_graph, make_bundle, weights_of
 
 SIZE = (24, 32)

@@ -10,7 +10,7 @@ import pytest
 from stream.bundle import Bundle
 from stream.cli import main
 from stream.commands.cameras import CPU_SIZES
-from stream.inference import available_cores
+from stream.threads import available_cores
 
 
 def say(arguments: list[str | Path], capsys: pytest.CaptureFixture[str]) -> str:

@@ -15,6 +15,7 @@ CAMERA = CameraSummary(
     thinned=0,
     faults=0,
     corrupt=0,
+    skipped=0,
     sessions=1,
     reopened=0,
     media_s=2.0,

@@ -181,7 +181,7 @@ def test_a_camera_whose_ticks_have_to_go_is_told_to_be_degraded(recognizer: Reco
     wait_until(lambda: len(notes.statuses) == 2)
     running.engine.stop()
     counts = running.result().cameras["pattern"]
-    assert notes.statuses[1].health == "degraded" and "ticks dropped within 10 s" in notes.statuses[1].reason
+    assert notes.statuses[1].health == "degraded" and "left out in 10 s" in notes.statuses[1].reason
     assert counts.sessions == 1 and counts.dropped >= health.DROPPED
 
 

@@ -80,8 +80,10 @@ class ArrayCache:
         try:
             for name, array in arrays.items():
                 np.save(aside / f"{name}.npy", array)
-            if not entry.is_dir():  # another process may have been faster
-                aside.rename(entry)
+            aside.rename(entry)
+        except OSError:
+            if not entry.is_dir():  # another process was faster otherwise, and wrote the same
+                raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 

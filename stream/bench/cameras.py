@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,14 +22,15 @@ from stream.bench.process import cpu_s
 from stream.contracts import Prediction, Source
 from stream.engine import Engine
 from stream.errors import SourceError
-from stream.inference import available_cores
 from stream.latency import LatencyHistogram
 from stream.recognizer import Recognizer
+from stream.threads import available_cores
 
 SETTLING_S = 2.0  # from the last camera's first label on, until the measurement begins
 OPENING_S = 10.0  # in which the first camera must have come; each more gets a tenth of a second
 LEAVING_S = 10.0  # for reader threads of one trial to end before the next
 MODEL_S = 2.0
+GRACE = 2  # labels a camera that may be told just before, or just after, the time that is measured
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Trial:
         cameras: that were watched.
         held: whether all that was due was told, in time.
         labels: told in the measured seconds.
-        missed: labels that were due then and were not told: ticks that were dropped, thinned out or came too late.
+        missed: labels that were due then and were not told: ticks that were dropped or thinned out, and what cameras
+            whose decoding falls behind, or that fell silent, owe by the end.
         p50_ms, p95_ms, max_ms: from a frame's arrival to its label.
         cores: CPU seconds a second of this process.
         server_cores: of the process that plays the cameras; None where there is none, or the system does not tell.
@@ -155,19 +158,20 @@ class _Meter:
 
     def __init__(self, cameras: Sequence[str], rate: float, seconds: float, server: int | None) -> None:
         self._cameras, self._rate, self._seconds, self._server = cameras, rate, seconds, server
-        self._last: dict[str, tuple[int, float, float]] = {}  # session, media time and clock of the newest label
+        self._last: dict[str, tuple[int, float]] = {}  # session and media time of the newest label
         self._begins: float | None = None  # None: not all cameras are there
         self._cpu: tuple[float, float | None] | None = None
         self._spent: tuple[float, float | None] = 0.0, None
         self._latency = LatencyHistogram()
         self._missed = 0
+        self._accounted = Counter[str]()  # labels a camera, told or known to be missed
         self._over = False
 
     def told(self, prediction: Prediction) -> bool:
         """Takes a label; False once the measurement is over."""
         now = time.monotonic()
         before = self._last.get(prediction.camera)
-        self._last[prediction.camera] = prediction.session, prediction.time, now
+        self._last[prediction.camera] = prediction.session, prediction.time
         if self._begins is None:
             if len(self._last) == len(self._cameras):
                 self._begins = now + SETTLING_S
@@ -177,21 +181,24 @@ class _Meter:
         if self._cpu is None:
             self._begins, self._cpu = now, self._used()
         self._latency.add(prediction.latency_ms or 0.0)
+        lost = 0
         if before is not None:
-            session, media, _ = before
-            lost = session != prediction.session
-            self._missed += 1 if lost else max(0, round((prediction.time - media) * self._rate) - 1)
+            session, media = before
+            is_afresh = session != prediction.session
+            lost = 1 if is_afresh else max(0, round((prediction.time - media) * self._rate) - 1)
+        self._missed += lost
+        self._accounted[prediction.camera] += 1 + lost
         if now - self._begins >= self._seconds:
             self._end(now)
         return not self._over
 
     def _end(self, now: float) -> None:
-        """Counts what silent cameras owe, and the CPU time."""
+        """Counts what cameras owe that are behind or silent, and the CPU time."""
         assert self._begins is not None and self._cpu is not None
         self._over = True
-        for _, _, at in self._last.values():
-            self._missed += max(0, int((now - at) * self._rate) - 1)
         seconds = now - self._begins
+        due = int(seconds * self._rate) - GRACE
+        self._missed += sum(max(0, due - self._accounted[camera]) for camera in self._cameras)
         own, server = (
             None if before is None or after is None else (after - before) / seconds
             for before, after in zip(self._cpu, self._used(), strict=True)

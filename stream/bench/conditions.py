@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from stream.bundle import Bundle
-from stream.inference import OnnxFeatures, OnnxHead, Threads, available_cores
+from stream.inference import OnnxFeatures, OnnxHead, Threads
 from stream.recognizer import Recognizer
+from stream.threads import available_cores
 
 LIBRARIES = ("actionstream", "onnxruntime-gpu", "onnxruntime", "av", "opencv-python", "numpy", "tensorflow", "keras")
 CPU_INFO = Path("/proc/cpuinfo")

@@ -64,6 +64,7 @@ class SyntheticSource:
     live = True
     corrupt = 0
     timed_by_arrival = False
+    skipped = 0
 
     def __init__(
         self, camera: str, input: Input, pictures: Sequence[Picture], *, fps: float, delay: float = 0.0

@@ -101,6 +101,8 @@ def told(summary: Summary) -> dict[str, str]:
     }
     if corrupt := sum(camera.corrupt for camera in cameras):
         rows["damaged"] = f"{corrupt} packets, passed over"
+    if skipped := sum(camera.skipped for camera in cameras):
+        rows["left out"] = f"{skipped} pictures, not decoded: decoding did not keep up with the cameras"
     if faults := sum(camera.faults for camera in cameras):
         rows["faults"] = f"{faults} ticks without usable numbers, taken for none"
     if summary.overloaded_s:

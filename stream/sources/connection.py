@@ -5,6 +5,7 @@ One connection is one call of `frames`. Nothing here connects again: that is the
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -20,8 +21,10 @@ from av.video.stream import VideoStream
 from stream.contracts import Frame, Input, Tick
 from stream.errors import SourceError, SourceLost, SourceOpenError, SourceRefused, SourceStalled
 from stream.sampling import ticks
+from stream.sources.catchup import CatchUp
 from stream.sources.decode import Decoder
 from stream.sources.hardware import Decode, Hardware
+from stream.sources.lanes import LANES
 from stream.sources.patience import Patience
 
 # FFmpeg cannot be interrupted while it opens or reads: after `close` these are waited for at worst.
@@ -29,6 +32,8 @@ OPEN_S = 5.0
 SILENCE_S = 2.8  # the least that is a stall; FFmpeg looks at the clock every 0.1 s: it is noticed within 3 s
 PICTURE_S = 30.0  # with packets but no picture: cameras with long GOPs send a keyframe every 10-20 s
 FOREVER = math.inf
+
+log = logging.getLogger(__name__)
 
 NO_VIDEO = "no video came: the camera did not answer, or the stream has none that is known; try it in a player"
 
@@ -63,6 +68,7 @@ class ConnectedSource:
 
     Attributes:
         corrupt: packets that could not be decoded, over all connections.
+        skipped: packets that were not, so as not to fall behind the camera.
         decoder: of the newest connection; None before the first.
     """
 
@@ -80,12 +86,14 @@ class ConnectedSource:
         silence_s: float | None = None,
     ) -> None:
         self.url, self.input, self.camera = url, input, camera
-        self.corrupt = 0
+        self.corrupt = self.skipped = 0
         self.decoder: Decoder | None = None
         self._rotation, self._hardware = rotation, Hardware(decode, camera)
         self._open_s = OPEN_S if open_s is None else open_s
         self._patience = Patience(SILENCE_S if silence_s is None else silence_s)
         self._ends = False  # True where an end is no loss
+        self._paced = False  # True where packets come at the pace of their own times
+        self._lane = LANES.next()
         self._index = self._first = 0
         self._closing = Flag()
 
@@ -103,7 +111,7 @@ class ConnectedSource:
             SourceLost: it hung up or broke.
         """
         if session == 0:
-            self._index = self.corrupt = 0
+            self._index = self.corrupt = self.skipped = 0
         if self._closing.is_set():
             return
         self._first, damaged = self._index, self.corrupt
@@ -113,11 +121,11 @@ class ConnectedSource:
                 self.camera, stream, session=session, index=self._first, live=self.live, rotation=self._rotation
             )
             seen = time.monotonic()
-            for packet in self._packets(container):
-                for frame in decoder.frames(packet, time.monotonic()):
+            for packet in self._packets_in_time(container):
+                for frame in self._decoded(decoder, packet):
                     if self._index == self._first:
                         self._hardware.check(stream)
-                    self._index = decoder.index
+                    self._index = frame.index + 1
                     yield frame
                     seen = time.monotonic()
                 self.corrupt = damaged + decoder.corrupt
@@ -200,6 +208,27 @@ class ConnectedSource:
             reason = NO_VIDEO
         # Raised out here so that it does not chain to FFmpeg's error, whose text holds the password.
         raise kind(f"{self.url}: {reason}")
+
+    def _decoded(self, decoder: Decoder, packet: Packet[VideoStream]) -> list[Frame]:
+        """The frames that `packet` releases, decoded when it is this camera's turn."""
+        arrived, entered = time.monotonic(), self._lane.enter()
+        try:
+            return list(decoder.frames(packet, arrived))
+        finally:
+            self._lane.leave(entered)
+
+    def _packets_in_time(self, container: InputContainer) -> Iterator[Packet[VideoStream]]:
+        """`_packets`, without those that must be left out to stay near a camera that sends at its own pace."""
+        catch_up, before = CatchUp(), self.skipped
+        base = float(container.streams.video[0].time_base or 1)
+        for packet in self._packets(container):
+            shown = None if packet.pts is None else packet.pts * base
+            if self._paced and packet.size and catch_up.leaves_out(shown, time.monotonic(), packet.is_keyframe):
+                if self.skipped == before:
+                    log.warning("%s: decoding fell seconds behind; pictures are left out to catch up", self.camera)
+                self.skipped += 1
+                continue
+            yield packet
 
     def _packets(self, container: InputContainer) -> Iterator[Packet[VideoStream]]:
         """The packets until it ends (the last one, empty, flushes the decoder) or `close` is called.

@@ -41,6 +41,7 @@ class RtspSource(ConnectedSource):
     ) -> None:
         super().__init__(safe_url(url), input, camera or camera_name(url), rotation=rotation, decode=decode)
         self.transport = transport
+        self._paced = True
         self._address = url
 
     def _target(self) -> Target:

@@ -27,6 +27,7 @@ class StoredSource:
 
     live = False
     timed_by_arrival = False
+    skipped = 0
 
     def __init__(self, url: str, input: Input, camera: str, *, loop: bool, rotation: int) -> None:
         self.url, self.input, self.camera, self.loop = url, input, camera, loop
