@@ -1,16 +1,12 @@
-"""ONNX Runtime sessions for a bundle's two graphs: providers, threads, shapes. The one module that imports onnxruntime.
+"""A bundle's two graphs in ONNX Runtime: what goes in, what comes out, checked against what bundle.json says of them.
 
 A graph is a function: arrays and state in, arrays and state out. Batching, padding and whose state it is are the
-recognizer's business. A device that was asked for is used or refused by name; nothing falls back in silence.
+recognizer's business; sessions, providers and their errors are stream.session's.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import io
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,20 +17,14 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from stream.bundle import Bundle
 from stream.contracts import State
-from stream.errors import BundleError, ConfigError, DeviceError
+from stream.errors import BundleError, DeviceError
 from stream.schema import GraphSpec
+from stream.session import CPU, ORT_ERRORS, line_of, open_session, resolve_device
 from stream.threads import available_cores, candidates, fastest
 
-DEVICES = ("auto", "cpu", "cuda", "tensorrt")
-
-_CPU = "CPUExecutionProvider"
-_CUDA = "CUDAExecutionProvider"
-_TENSORRT = "TensorrtExecutionProvider"
-_PROVIDERS = {"cpu": [_CPU], "cuda": [_CUDA, _CPU], "tensorrt": [_TENSORRT, _CUDA, _CPU]}
 _TYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -42,11 +32,6 @@ _TYPES = {
     "tensor(int64)": "int64",
     "tensor(uint8)": "uint8",
 }
-_PROBE = (  # the smallest graph, y = Abs(x): whether a provider takes it is whether the provider works
-    b'\x08\x07:2\n\x0b\n\x01x\x12\x01y"\x03Abs\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
-    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
-)
-_FATAL = 4
 
 Shape: TypeAlias = tuple[int | None, ...]
 """Axes; None is open."""
@@ -54,115 +39,6 @@ Declared: TypeAlias = tuple[str, Shape]
 """Type and shape of a graph's input or output."""
 Threads: TypeAlias = int | Literal["auto"] | None
 """CPU threads of a run: a number; `auto`, those measured to be fastest (stream.threads); None, the default."""
-Options: TypeAlias = Mapping[str, Mapping[str, str]]
-"""Of each provider."""
-
-# What a graph that can't be is refused with; any other exception while a session is made is the device's.
-_GRAPH_ERRORS = (
-    ort_state.InvalidProtobuf,
-    ort_state.InvalidGraph,
-    ort_state.InvalidArgument,
-    ort_state.NotImplemented,
-    ort_state.Fail,
-)
-# ONNX Runtime's exceptions (Fail, InvalidArgument, RuntimeException, ...) have no common root of their own.
-_ORT_ERRORS = tuple(e for e in vars(ort_state).values() if isinstance(e, type) and issubclass(e, Exception))
-
-ort.set_default_logger_severity(_FATAL)  # its notes on stderr would break progress bars; what matters is raised
-
-
-def resolve_device(device: str) -> list[str]:
-    """ONNX Runtime's providers for `device`, the wanted one first: `auto` is CUDA where it works, else the CPU.
-
-    Raises:
-        ConfigError: `device` is none of DEVICES.
-        DeviceError: it cannot be used here; the message names what is missing.
-    """
-    if device not in DEVICES:
-        raise ConfigError(f"device: expected one of {', '.join(DEVICES)}, got {device!r}; choose one of them")
-    if device == "auto":
-        return list(_PROVIDERS["cpu" if _fault(_CUDA) else "cuda"])
-    fault = _fault(_PROVIDERS[device][0])
-    if fault:
-        raise DeviceError(f"device {device}: {fault}; or use device cpu")
-    return list(_PROVIDERS[device])
-
-
-def _fault(provider: str) -> str | None:
-    """What keeps `provider` from working on this machine, and the remedy; None where it works."""
-    if provider == _CPU:
-        return None
-    if provider not in ort.get_available_providers():
-        return f"expected {provider}, which this build of ONNX Runtime lacks; install onnxruntime-gpu"
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
-    except OSError:
-        return "expected NVIDIA's driver, found no libcuda.so.1; install the driver"
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
-        return "expected an NVIDIA GPU, the driver finds none; check nvidia-smi"
-
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
-        ort.preload_dlls(directory="")  # CUDA and cuDNN of NVIDIA's Python packages
-    try:
-        works = _session(_PROBE, [provider, _CPU], {}, threads=1).get_providers()[0] == provider
-    except _ORT_ERRORS as error:
-        return f"expected {provider} to start, got: {_line(error)}; check nvidia-smi"
-    return None if works else f"{_missing_library(provider)}; install actionstream[gpu]"
-
-
-def _missing_library(provider: str) -> str:
-    """Which library keeps `provider` from loading.
-
-    ONNX Runtime tells only its log. The system's loader names the library, asked again once ONNX Runtime has failed:
-    before that, loading the provider by hand would leave it without its host.
-    """
-    name = "tensorrt" if provider == _TENSORRT else "cuda"
-    try:
-        for path in (Path(ort.__file__).parent / "capi").glob(f"*onnxruntime_providers_{name}.*"):
-            ctypes.CDLL(str(path))
-    except OSError as error:
-        return f"a library does not load ({error})"
-    return f"{provider} refuses to start"
-
-
-def provider_options(bundle: Bundle) -> Options:
-    """What the providers are told for `bundle`.
-
-    CUDA computes fp32 in full: TF32 rounds the factors of a product to 10 bits, and an fp32 bundle promises 1e-4.
-    TensorRT keeps the engines that it builds, which takes minutes, in a folder beside the bundle, named by its digest.
-    """
-    exact = bundle.spec.precision == "fp32"
-    folder = bundle.folder.resolve()
-    engines = folder.with_name(f"{folder.name}-{bundle.digest[:8]}.tensorrt")
-    return {
-        _CUDA: {"use_tf32": "0" if exact else "1"},
-        _TENSORRT: {
-            "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": str(engines),
-            "trt_timing_cache_enable": "1",
-            "trt_timing_cache_path": str(engines),
-            "trt_fp16_enable": "1" if bundle.spec.precision == "fp16" else "0",
-        },
-    }
-
-
-def _session(
-    graph: bytes, providers: Sequence[str], told: Options, threads: int, profile: Path | None = None
-) -> ort.InferenceSession:
-    """A session on `graph`, silent, whose providers are `told` something; it may write a profile of its runs."""
-    options = ort.SessionOptions()
-    if profile is not None:
-        options.enable_profiling = True
-        options.profile_file_prefix = str(profile)
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _FATAL
-    # Threads spin while a run goes on, where that saves wake-ups between nodes, and sleep at once when it ends: the
-    # cores between two ticks belong to the readers, which decode.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    return ort.InferenceSession(graph, options, providers=[(name, dict(told.get(name, {}))) for name in providers])
 
 
 class OnnxFeatures:
@@ -265,21 +141,8 @@ class _Graph:
         self._data, *self._states = self._inputs
         self._accepted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}  # of the last run: like it, no check
 
-        providers = resolve_device(device)
-        if providers[0] == _TENSORRT and bundle.spec.precision == "int8":
-            raise DeviceError(
-                f"device {device}: expected an fp32 or fp16 bundle, got int8, which is made for CPUs; use device cpu"
-            )
-        content = bundle.read(spec.file)
-        try:
-            self.session = _session(content, providers, provider_options(bundle), threads, profile)
-        except _GRAPH_ERRORS as error:
-            raise BundleError(f"{self._path}: expected an ONNX graph, got: {_line(error)}; export it again") from error
-        except _ORT_ERRORS as error:
-            raise DeviceError(f"device {device}: {_line(error)}; or use device cpu") from error
+        self.session = open_session(bundle.read(spec.file), self._path, bundle, device, threads, profile)
         self.providers: list[str] = self.session.get_providers()
-        if self.providers[0] != providers[0]:
-            raise DeviceError(f"device {device}: expected {providers[0]}, got {self.providers[0]}; or use device cpu")
         self.input_shape = self._declared(self.session.get_inputs(), self._inputs)[spec.input]
         self.output_shape = self._declared(self.session.get_outputs(), outputs)[spec.output]
 
@@ -292,8 +155,8 @@ class _Graph:
             self._accepted = given
         try:
             output, *states = self.session.run(self._outputs, feeds)
-        except _ORT_ERRORS as error:
-            raise DeviceError(f"{self._path}: the run failed on {self.providers[0]}: {_line(error)}") from error
+        except ORT_ERRORS as error:
+            raise DeviceError(f"{self._path}: the run failed on {self.providers[0]}: {line_of(error)}") from error
         return output, dict(zip(self._states, states, strict=True))
 
     def _check(self, given: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], rows: int) -> None:
@@ -364,7 +227,7 @@ def _by_provider(session: ort.InferenceSession) -> dict[str, Counter[str]]:
 
 def _fastest_threads(bundle: Bundle, device: str, rows: int) -> int | None:
     """The threads that a run of `rows` rows is fastest with; None where it runs on another device than the CPU."""
-    if resolve_device(device)[0] != _CPU:
+    if resolve_device(device)[0] != CPU:
         return None
     images = np.zeros((rows, bundle.input.height, bundle.input.width, 3), np.uint8)
     state = bundle.spec.features.zeros(rows)
@@ -387,8 +250,3 @@ def _fits(got: Shape, expected: Shape) -> bool:
     return len(got) == len(expected) and all(
         g is None or e is None or g == e for g, e in zip(got, expected, strict=True)
     )
-
-
-def _line(error: Exception) -> str:
-    """ONNX Runtime's message on one line."""
-    return " ".join(str(error).split())

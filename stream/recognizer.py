@@ -25,8 +25,10 @@ from stream.decision import DecisionState, Moment, Settings, decide, finish, ini
 from stream.errors import BundleError, ConfigError
 from stream.gate import MotionGate
 from stream.inference import OnnxFeatures, OnnxHead, Threads
+from stream.resident import Resident
 from stream.ring import FeatureRing
 from stream.schema import LabelRule
+from stream.session import CUDA
 from stream.staggered import Staggered, shortest_memory
 from stream.state import StateBank
 
@@ -56,6 +58,7 @@ class Recognizer:
         window: int | None = None,
         rules: Mapping[str, Mapping[str, LabelRule]] = {},
         gate: float | None = None,
+        resident: Resident | None = None,
     ) -> None:
         """Joins a bundle and its two halves, whichever runtime they run in.
 
@@ -69,6 +72,8 @@ class Recognizer:
             window: ticks of a window, or from restart to restart of a staggered replica; the bundle's when None.
             rules: cameras that are judged by other thresholds than the bundle's: camera -> label -> its rule.
             gate: grey levels of motion below which a tick's features are not computed (stream.gate); all are when None.
+            resident: both graphs as one, which keeps the states where it runs, in place of the two; in carry mode, and
+                without a gate.
 
         Raises:
             ConfigError: the mode, the window, the batch size, a rule's label or the gate cannot be.
@@ -86,6 +91,7 @@ class Recognizer:
         self.faults: Counter[str] = Counter()
         """Ticks a camera whose numbers were not finite, whose run failed, or whose picture was of another size."""
         self._gate = None if gate is None else MotionGate(gate)
+        self._resident = resident
         self._check_options()
         self._warm = 0  # of `batch_sizes`
 
@@ -121,12 +127,13 @@ class Recognizer:
         window: int | None = None,
         rules: Mapping[str, Mapping[str, LabelRule]] = {},
         gate: float | None = None,
+        resident: bool | None = None,
     ) -> Recognizer:
         """The recognizer of the bundle in `folder`, in ONNX Runtime.
 
         Args:
             folder: the bundle.
-            device: one of `stream.inference.DEVICES`.
+            device: one of `stream.session.DEVICES`.
             threads: cores that a run of the features graph uses; all available ones when None; those with which the
                 largest batch is fastest when `auto`.
             batch_size: as in `Recognizer`.
@@ -134,6 +141,7 @@ class Recognizer:
             window: as in `Recognizer`.
             rules: as in `Recognizer`.
             gate: as in `Recognizer`.
+            resident: keep the tracks' states on the device, in one graph; where that is CUDA and it can be, when None.
 
         Raises:
             BundleError: the bundle is missing, damaged, or its graphs do not fit it or each other.
@@ -147,7 +155,21 @@ class Recognizer:
             raise BundleError(
                 f"{bundle.folder}: expected a head for {features.width} features, got {head.width}; export it again"
             )
-        return cls(bundle, features, head, batch_size=batch_size, mode=mode, window=window, rules=rules, gate=gate)
+        can_stay = (mode or bundle.spec.temporal.mode) == "carry" and gate is None
+        if resident is None:
+            resident = can_stay and features.providers[0] == CUDA
+        stays = Resident(bundle, device, features.threads) if resident else None
+        return cls(
+            bundle,
+            features,
+            head,
+            batch_size=batch_size,
+            mode=mode,
+            window=window,
+            rules=rules,
+            gate=gate,
+            resident=stays,
+        )
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -163,12 +185,13 @@ class Recognizer:
             DeviceError: a graph does not run on the device.
         """
         if self._warm < len(self.batch_sizes):
-            size = self.batch_sizes[self._warm : self._warm + 1]
-            features = self._extract([], size).output
-            if self.mode == "staggered":
-                self._staggered.judge([], features, *size)
+            size = self.batch_sizes[self._warm]
+            if self._resident is not None:
+                self._resident.judge([], self._images([]), size)
+            elif self.mode == "staggered":
+                self._staggered.judge([], self._extract([], [size]).output, size)
             else:
-                run(self._head.step, features, self._head_states.gather([]), *size)
+                run(self._head.step, self._extract([], [size]).output, self._head_states.gather([]), size)
             self._warm += 1
         return self._warm < len(self.batch_sizes)
 
@@ -216,6 +239,8 @@ class Recognizer:
         self._head_states.drop(camera)
         self._staggered.drop(camera)
         self._ring.reset(camera)
+        if self._resident is not None:
+            self._resident.drop(camera)
         if self._gate is not None:
             self._gate.forget(camera)
 
@@ -238,6 +263,8 @@ class Recognizer:
             )
         if self.mode == "staggered" and self.window is not None:
             self._check_replicas(self.window)
+        if self._resident is not None and (self.mode != "carry" or self._gate is not None):
+            raise ConfigError(f"resident: expected mode carry and no gate, got mode {self.mode}")
         if self._gate is not None and self.bundle.spec.features.state:
             raise ConfigError(
                 f"gate: {self.model} keeps state in its features and must see every tick; expected no gate"
@@ -266,13 +293,18 @@ class Recognizer:
         sound = np.array([tick.image.shape == self._black.shape for tick in ticks])
         ticks = [tick if fits else replace(tick, image=self._black) for tick, fits in zip(ticks, sound, strict=True)]
         ended = [self._begin(tick) for tick in ticks]
-        if self._gate is None:
-            seen = self._extract(ticks, sizes)
+        size = smallest(sizes, len(ticks))
+        if self._resident is not None:
+            judged = self._resident.judge(cameras, self._images(ticks), size)
+            healthy = sound & judged.healthy
         else:
-            seen = self._gate.features(ticks, partial(self._extract, sizes=sizes))
-        self._feature_states.scatter(cameras, seen.state)
-        judged = self._judge(cameras, seen.output, smallest(sizes, len(ticks)))
-        healthy = sound & seen.healthy & judged.healthy
+            if self._gate is None:
+                seen = self._extract(ticks, sizes)
+            else:
+                seen = self._gate.features(ticks, partial(self._extract, sizes=sizes))
+            self._feature_states.scatter(cameras, seen.state)
+            judged = self._judge(cameras, seen.output, size)
+            healthy = sound & seen.healthy & judged.healthy
         scores = scores_of(judged.output, self._temperature)
         return [
             self._result(tick, row, before) if fine else self._fault(tick, before)

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import pytest
 
-from stream import contracts, inference
+from stream import contracts, session
 from stream.bench.rtsp_server import RtspServer
 from stream.cli import GROUP, HELP, main
 from stream.commands import options
@@ -57,7 +57,7 @@ def test_every_command_has_examples_and_debug(name: str, capsys: pytest.CaptureF
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert options.DEVICES == inference.DEVICES
+    assert options.DEVICES == session.DEVICES
     assert options.MODES == contracts.MODES
 
 

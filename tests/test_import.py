@@ -43,10 +43,10 @@ def test_every_module_of_stream_does_without_training() -> None:
     assert {"onnxruntime", "cv2", "av"} <= loaded  # so they were really imported
 
 
-def test_only_inference_imports_onnxruntime() -> None:
+def test_only_sessions_import_onnxruntime() -> None:
     rest = "sampling, geometry, bundle, decision, ring, state, batch"
     assert "onnxruntime" not in loaded_by(f"from stream import {rest}")
-    assert "onnxruntime" in loaded_by("from stream import inference")
+    assert "onnxruntime" in loaded_by("from stream import session")
 
 
 def test_public_names_are_found_when_used() -> None:

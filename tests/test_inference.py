@@ -16,14 +16,8 @@ import pytest
 from stream.bundle import Bundle, write_bundle
 from stream.contracts import FeatureExtractor, Head
 from stream.errors import BundleError, ConfigError, DeviceError
-from stream.inference import (
-    DEVICES,
-    OnnxFeatures,
-    OnnxHead,
-    placement,
-    provider_options,
-    resolve_device,
-)
+from stream.inference import OnnxFeatures, OnnxHead, placement
+from stream.session import DEVICES, provider_options, resolve_device
 from stream.threads import available_cores
 from tests.graphs import FAIL_PIXEL, FILTERS, UNITS, Reference, features_graph, head_graph, make_bundle, weights_of
 
@@ -210,7 +204,7 @@ def test_opening_and_running_prints_nothing(bundle: Bundle) -> None:
 
 
 def test_the_probe_is_a_graph_that_runs() -> None:
-    from stream.inference import _PROBE
+    from stream.session import _PROBE
 
     session = onnxruntime.InferenceSession(_PROBE, providers=["CPUExecutionProvider"])
     assert session.run(None, {"x": np.array([-2], np.float32)})[0].tolist() == [2]

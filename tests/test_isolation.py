@@ -86,16 +86,19 @@ def told(prediction: Prediction, events: tuple[Event, ...]) -> Told:
     return (p.session, p.index, p.label, p.score, p.scores.tobytes(), p.warm), events
 
 
+@pytest.mark.parametrize("resident", [False, True], ids=["", "resident"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_sixteen_tracks_are_each_as_if_alone_to_the_last_bit(bundle: Bundle, seed: int) -> None:
+def test_sixteen_tracks_are_each_as_if_alone_to_the_last_bit(bundle: Bundle, seed: int, resident: bool) -> None:
+    if resident and bundle.spec.temporal.mode != "carry":
+        pytest.skip("states stay on the device in carry mode alone")
     made = films(seed)
-    together = Recognizer.load(bundle.folder, device="cpu", threads=1, batch_size=SIZE)
+    together = Recognizer.load(bundle.folder, device="cpu", threads=1, batch_size=SIZE, resident=resident)
     got: dict[str, list[Told]] = {track: [] for track in TRACKS}
     for batch in rounds(made, seed):
         for prediction, events in together.advance(batch):
             got[prediction.camera].append(told(prediction, events))
     for track, film in made.items():
-        alone = Recognizer.load(bundle.folder, device="cpu", threads=1, batch_size=SIZE)
+        alone = Recognizer.load(bundle.folder, device="cpu", threads=1, batch_size=SIZE, resident=resident)
         expected = [told(*result) for tick in film for result in alone.advance([tick])]
         assert got[track] == expected
         assert together.faults[track] == alone.faults[track] == 4

@@ -24,6 +24,7 @@ from stream.engine import Engine
 from stream.errors import SourceError
 from stream.latency import LatencyHistogram
 from stream.recognizer import Recognizer
+from stream.session import CPU
 from stream.threads import available_cores
 
 SETTLING_S = 2.0  # from the last camera's first label on, until the measurement begins
@@ -148,7 +149,7 @@ def floor(
     cpu, wall = _model_alone(opened, batch_size)
     cores = available_cores()
     most = cores / (decode_s + rate * cpu)
-    if opened.features.providers[0] != "CPUExecutionProvider":  # the model's own machine is the other limit
+    if opened.features.providers[0] != CPU:  # the model's own machine is the other limit
         most = min(most, 1 / (rate * wall))
     return Floor(decode_ms=decode_s * 1000, model_ms=cpu * 1000, cameras=most)
 

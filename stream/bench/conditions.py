@@ -18,6 +18,8 @@ from typing import Any
 from stream.bundle import Bundle
 from stream.inference import OnnxFeatures, OnnxHead, Threads
 from stream.recognizer import Recognizer
+from stream.resident import Resident
+from stream.session import CUDA
 from stream.threads import available_cores
 
 LIBRARIES = ("actionstream", "onnxruntime-gpu", "onnxruntime", "av", "opencv-python", "numpy", "tensorflow", "keras")
@@ -61,8 +63,11 @@ class OpenBundle:
         return cls(bundle, OnnxFeatures(bundle, device, threads, rows=rows), OnnxHead(bundle, device), device)
 
     def recognizer(self, batch_size: int | Sequence[int] = 1) -> Recognizer:
-        """A recognizer over these very graphs."""
-        return Recognizer(self.bundle, self.features, self.head, batch_size=batch_size)
+        """A recognizer over these very graphs; with its states on the device where that is a GPU, as `load` has it."""
+        stays = None
+        if self.features.providers[0] == CUDA and self.bundle.spec.temporal.mode == "carry":
+            stays = Resident(self.bundle, self.device)
+        return Recognizer(self.bundle, self.features, self.head, batch_size=batch_size, resident=stays)
 
 
 def conditions(opened: OpenBundle, batch_sizes: Sequence[int]) -> dict[str, Any]:

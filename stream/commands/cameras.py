@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from stream.contracts import Input, Source
-from stream.inference import resolve_device
+from stream.session import CPU, resolve_device
 
 if TYPE_CHECKING:  # its schemas take a tenth of a second to import, which one file or camera does without
     from stream.config import Camera, CamerasFile
@@ -42,7 +42,7 @@ def batch_sizes(tracks: int, device: str) -> tuple[int, ...]:
     Raises:
         DeviceError: the device cannot be used here.
     """
-    on_cpu = resolve_device(device)[0] == "CPUExecutionProvider"
+    on_cpu = resolve_device(device)[0] == CPU
     sizes = CPU_SIZES if on_cpu else GPU_SIZES
     return tuple(size for before, size in zip((0, *sizes), sizes, strict=False) if before < tracks)
 

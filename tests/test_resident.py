@@ -1,0 +1,83 @@
+"""States that stay where the graph runs: the same numbers as with states that come and go, and room for any number."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream.bundle import Bundle
+from stream.contracts import Tick
+from stream.errors import BundleError, ConfigError, DeviceError
+from stream.fused import fused
+from stream.recognizer import Recognizer
+from stream.resident import Resident
+from tests.graphs import make_bundle
+
+MODELS = Path(__file__).resolve().parent.parent / "samples" / "models"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "b", feature_state=True, golden=False)
+
+
+@pytest.mark.parametrize("name", ["figures", "interactions"])
+def test_the_shipped_bundles_say_the_same_either_way(name: str) -> None:
+    """Three cameras, of which one pauses and one begins a new session; pictures of the bundle's own golden clip."""
+    plain = Recognizer.load(MODELS / name, device="cpu", batch_size=4)
+    stays = Recognizer.load(MODELS / name, device="cpu", batch_size=4, resident=True)
+    images = plain.bundle.golden().images
+    assert images is not None
+    for index, image in enumerate(images[:25]):
+        ticks = [
+            Tick(f"camera {n}", index, int(n == 2 and index > 9), index / 10, 0.0, np.roll(image, 5 * n, 1), 0.1)
+            for n in range(3)
+            if n != 1 or index % 5
+        ]
+        for ours, theirs in zip(stays.step(ticks), plain.step(ticks), strict=True):
+            assert np.abs(ours.scores - theirs.scores).max() <= 1e-5
+            assert (ours.label, ours.warm, ours.session) == (theirs.label, theirs.warm, theirs.session)
+
+
+def test_the_room_grows_and_rows_are_used_again(bundle: Bundle) -> None:
+    small, large = (Resident(bundle, "cpu", 1, capacity=capacity) for capacity in (1, 64))
+    images = np.random.default_rng(0).integers(0, 200, (12, 24, 32, 3), np.uint8)
+    names = [f"camera {n}" for n in range(12)]
+    for count in (1, 2, 5, 12):
+        for _ in range(2):
+            ours, theirs = (each.judge(names[:count], images[:count], 12) for each in (small, large))
+            assert ours.output.tobytes() == theirs.output.tobytes() and ours.healthy.all()
+    for each in (small, large):
+        each.drop("camera 3")
+        each.drop("nobody")
+        assert len(each) == 11
+    again = [each.judge(["new"], images[3:4], 12).output for each in (small, large)]
+    fresh = Resident(bundle, "cpu", 1).judge(["new"], images[3:4], 12).output
+    assert again[0].tobytes() == again[1].tobytes() == fresh.tobytes(), "a row that was used before is not fresh"
+
+
+def test_no_row_hands_its_state_to_the_outside(bundle: Bundle) -> None:
+    outcome = Resident(bundle, "cpu", 1).judge(["a"], np.zeros((1, 24, 32, 3), np.uint8), 1)
+    assert outcome.state == {}
+
+
+def test_it_is_for_carry_without_a_gate(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="resident: expected mode carry"):
+        Recognizer.load(bundle.folder, device="cpu", mode="staggered", window=20, resident=True)
+    stateless = make_bundle(tmp_path / "b", golden=False)
+    with pytest.raises(ConfigError, match="no gate"):
+        Recognizer.load(stateless.folder, device="cpu", gate=2.0, resident=True)
+    assert Recognizer.load(stateless.folder, device="cpu", resident=True).step([]) == []
+
+
+def test_what_is_missing_or_damaged_is_named(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Bundle, "read", lambda self, name: b"no graph")
+        with pytest.raises(BundleError, match="expected an ONNX graph"):
+            fused(bundle)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(DeviceError, match=r"actionstream\[gpu\]"):
+        fused(bundle)
