@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from stream.bench.conditions import OpenBundle
-from stream.bench.latency import LINE, READING, STAGES, WHOLE, Stage, measure
+from stream.bench.latency import LINE, READING, STAGES, STEP, WHOLE, Stage, measure, measure_steps
 from stream.bench.watched_file import WatchedFile
 from stream.commands.bench import GROUP, HELP, OWN, bench
 from stream.contracts import Input
@@ -33,13 +33,17 @@ def require_whole(stages: list[Stage], *, decoded: bool) -> None:
     whole = stages[-1]
     assert whole.name == WHOLE
     assert max(stage.max for stage in parts) <= whole.max <= sum(stage.max for stage in parts) + 1e-6
+    step = next(stage for stage in stages if stage.name == STEP)
+    parts = [stage for stage in parts if stage.name in ("geometry", "features", "head", "decision")]
+    assert len(parts) == 4 and max(stage.max for stage in parts) <= step.max <= sum(stage.max for stage in parts) + 1e-6
 
 
-def test_stages_of_a_file_add_up(opened: OpenBundle, h264_clip: Path) -> None:
-    count, stages = measure(opened, h264_clip, duration=1.0)
-    assert count == 10
-    assert tuple(stage.name for stage in stages) == STAGES
-    require_whole(stages, decoded=True)
+def test_steps_alone(opened: OpenBundle) -> None:
+    count, stages = measure_steps(opened, size=(160, 120), seconds=0.2)
+    assert count > 10
+    geometry, model, step = stages
+    assert step.name == STEP and max(geometry.max, model.max) <= step.max <= geometry.max + model.max + 1e-6
+    assert geometry.p50 + model.p50 == pytest.approx(step.p50, rel=0.5)
 
 
 def test_stages_of_pictures_out_of_memory(opened: OpenBundle) -> None:
@@ -86,7 +90,7 @@ def test_the_command(tiny_bundle: Path, h264_clip: Path) -> None:
 def test_a_clip_or_synthetic_pictures(tiny_bundle: Path) -> None:
     result = CliRunner().invoke(bench, ["latency", "clip.mp4", "--synthetic", "--model", str(tiny_bundle)])
     assert result.exit_code == 2
-    assert "CLIP or --synthetic" in result.stderr
+    assert "CLIP, --synthetic or --alone" in result.stderr
 
 
 def test_every_bench_is_named_and_listed() -> None:

@@ -2,7 +2,9 @@
 
 The line runs as it always does; its source, its recognizer, its graphs and its sink are listened to, so that ordinary
 runs carry no timestamps for it. Files are paced by their own times, as a camera would send them: unpaced, a tick's time
-would be the length of the queue.
+from its arrival would be the length of the queue. Beside it, `measure_steps`: the same work without the line, one step
+after the other, as on a machine that is kept busy. Between two ticks a tenth of a second apart, caches go cold and
+cores fall asleep.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from stream.bench.synthetic import SyntheticSource, decoded_pictures
 from stream.contracts import Event, FeatureExtractor, Head, Prediction, Source, State, Status, Tick
 from stream.engine import Engine
 from stream.errors import ConfigError
+from stream.geometry import fit
 from stream.recognizer import Recognizer, Result
 
 READING = ("demux", "decode")
@@ -30,7 +33,9 @@ LINE = ("geometry", "wait", "features", "head", "decision", "hand-over")
 a sink's thread has the label."""
 WHOLE = "arrival to label"
 """`decode` and all of LINE: for a camera, from the frame's last packet to its label."""
-STAGES = (*READING, *LINE, WHOLE)
+STEP = "step"
+"""`geometry`, `features`, `head` and `decision`: what a tick costs once its frame is decoded."""
+STAGES = (*READING, *LINE, STEP, WHOLE)
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,46 @@ def measure(
     ).run()
     if not notes.told:
         raise ConfigError(f"{source.url}: expected at least one tick to measure, got none; give it more --seconds")
-    names = STAGES if reading is not None else (*LINE, WHOLE)
+    names = STAGES if reading is not None else (*LINE, STEP, WHOLE)
     rows = [_row(notes, index, (0.0, 0.0) if reading is None else reading[index]) for index in notes.told]
-    spent = np.array(rows)[:, -len(names) :] * 1000
-    quantiles = np.percentile(spent, (50, 95, 99, 100), axis=0).T
-    return len(rows), [Stage(name, *map(float, row)) for name, row in zip(names, quantiles, strict=True)]
+    return len(rows), _stages(names, np.array(rows)[:, -len(names) :])
+
+
+def measure_steps(
+    opened: OpenBundle, *, size: tuple[int, int], seconds: float, progress: Callable[[float], None] = lambda _: None
+) -> tuple[int, list[Stage]]:
+    """Returns how many steps were measured, and their geometry, their model with the decision, and the whole step.
+
+    Args:
+        opened: what is measured.
+        size: (width, height) of the decoded pictures that a step begins with.
+        seconds: to measure.
+        progress: called with the seconds that have gone by.
+
+    Raises:
+        DeviceError: a graph does not run.
+    """
+    recognizer, pictures = opened.recognizer(), decoded_pictures(size)
+    recognizer.warm_up()
+    rate = recognizer.input.rate or 25.0
+    rows: list[tuple[float, float, float]] = []
+    began = time.monotonic()
+    while (passed := time.monotonic() - began) < seconds or not rows:
+        number = len(rows)
+        begin = time.perf_counter()
+        image = fit(pictures[number % len(pictures)], recognizer.input)
+        fitted = time.perf_counter()
+        recognizer.advance([Tick("alone", number, 0, number / rate, 0.0, image, 1 / rate if number else 0.0)])
+        done = time.perf_counter()
+        rows.append((fitted - begin, done - fitted, done - begin))
+        progress(passed)
+    return len(rows), _stages(("geometry", "model and decision", STEP), np.array(rows))
+
+
+def _stages(names: Sequence[str], seconds: NDArray[np.float64]) -> list[Stage]:
+    """The stages of `names`, out of the seconds (N, stages) that each tick took."""
+    quantiles = np.percentile(seconds * 1000, (50, 95, 99, 100), axis=0).T
+    return [Stage(name, *map(float, row)) for name, row in zip(names, quantiles, strict=True)]
 
 
 def _row(notes: _Notes, index: int, reading: tuple[float, float]) -> list[float]:
@@ -131,7 +171,9 @@ def _row(notes: _Notes, index: int, reading: tuple[float, float]) -> list[float]
     ready = min(notes.ready[index], passing.taken)
     engine = (passing.taken, passing.seen, passing.judged, passing.decided)
     line = [after - before for before, after in pairwise((passing.arrived, ready, *engine, notes.told[index]))]
-    return [*reading, *line, reading[1] + sum(line)]
+    parts = dict(zip(LINE, line, strict=True))
+    step = sum(parts[name] for name in ("geometry", "features", "head", "decision"))
+    return [*reading, *line, step, reading[1] + sum(line)]
 
 
 class _WatchedRecognizer(Recognizer):

@@ -20,21 +20,24 @@ if TYPE_CHECKING:
     epilog=examples(
         "actionstream bench latency",
         "actionstream bench latency --synthetic",
+        "actionstream bench latency --alone --size 640x360 --threads 1",
         "actionstream bench latency clip.mp4 --model my-bundle --json",
     )
 )
 @click.argument("clip", required=False, type=click.Path(path_type=Path))
 @click.option("--synthetic", is_flag=True, help="Pictures out of memory in place of a clip: no decoder is needed.")
-@click.option("--size", type=Size(), default="1280x720", show_default=True, help="Of synthetic pictures.")
+@click.option("--size", type=Size(), default="1280x720", show_default=True, help="Of pictures out of memory.")
 @click.option(
     "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How much of it is played."
 )
+@click.option("--alone", is_flag=True, help="No line, no threads: one step after the other, from pictures of --size.")
 @bench_options
 def latency(
     clip: Path | None,
     synthetic: bool,
     size: tuple[int, int],
     seconds: float,
+    alone: bool,
     model: Path,
     device: str,
     threads: Threads,
@@ -42,25 +45,28 @@ def latency(
     plot: Path | None,
 ) -> None:
     """Where a tick's time goes: CLIP, played at its own speed through the live line; the demo's clip if left out."""
-    if clip is not None and synthetic:
-        raise click.UsageError("expected a CLIP or --synthetic, not both")
+    if (clip is not None) + synthetic + alone > 1:
+        raise click.UsageError("expected a CLIP, --synthetic or --alone, not two of them")
     from stream.bench.conditions import conditions
-    from stream.bench.latency import measure
+    from stream.bench.latency import measure, measure_steps
     from stream.bench.plots import draw_bars
     from stream.commands.terminal import console, time_left
 
     told = console(stderr=as_json)
     opened = open_bundle(model, device, threads)
-    played = None if synthetic else clip or demo_clip()
+    played = None if synthetic or alone else clip or demo_clip()
     with time_left(told, "measuring", seconds) as advance:
-        count, stages = measure(
-            opened, played, duration=seconds, size=size, progress=lambda _, media_s: advance(media_s)
-        )
+        if alone:
+            count, stages = measure_steps(opened, size=size, seconds=seconds, progress=advance)
+        else:
+            count, stages = measure(
+                opened, played, duration=seconds, size=size, progress=lambda _, media_s: advance(media_s)
+            )
     rows = table("ms", "p50", "p95", "p99", "max")
     for stage in stages:
         rows.add_row(stage.name, *in_units((stage.p50, stage.p95, stage.p99, stage.max)))
     what = f"synthetic {size[0]}x{size[1]}" if played is None else played.name
-    results = {"clip": what, "ticks": count, "stages": [asdict(stage) for stage in stages]}
+    results = {"clip": what, "alone": alone, "ticks": count, "stages": [asdict(stage) for stage in stages]}
     tell(told, as_json, "latency", conditions(opened, [1]), results, rows, f"{count} ticks of {what}")
     if plot:
         series = {name: [getattr(stage, name) for stage in stages] for name in ("p50", "p95", "p99")}
