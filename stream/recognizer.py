@@ -25,10 +25,9 @@ from stream.decision import DecisionState, Moment, Settings, decide, finish, ini
 from stream.errors import BundleError, ConfigError
 from stream.gate import MotionGate
 from stream.inference import OnnxFeatures, OnnxHead, Threads
-from stream.resident import Resident
+from stream.resident import Resident, pays
 from stream.ring import FeatureRing
 from stream.schema import LabelRule
-from stream.session import CUDA
 from stream.staggered import Staggered, shortest_memory
 from stream.state import StateBank
 
@@ -155,9 +154,8 @@ class Recognizer:
             raise BundleError(
                 f"{bundle.folder}: expected a head for {features.width} features, got {head.width}; export it again"
             )
-        can_stay = (mode or bundle.spec.temporal.mode) == "carry" and gate is None
         if resident is None:
-            resident = can_stay and features.providers[0] == CUDA
+            resident = gate is None and pays(features.providers, mode or bundle.spec.temporal.mode)
         stays = Resident(bundle, device, features.threads) if resident else None
         return cls(
             bundle,

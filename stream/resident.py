@@ -14,8 +14,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from stream.batch import Outcome
+from stream.batch import Outcome, run
 from stream.bundle import Bundle
+from stream.contracts import Mode, State
 from stream.errors import DeviceError
 from stream.fused import FRESH, HEALTHY, IMAGES, LOGITS, ROWS, bank_in, bank_out, fused, parts
 from stream.session import CUDA, ORT_ERRORS, line_of, open_session
@@ -23,6 +24,13 @@ from stream.threads import available_cores
 
 CAPACITY = 64
 NOBODY = 0
+KNOWN = "known"
+"""Which rows hold a state already: the others are fresh, as is what pads a batch."""
+
+
+def pays(providers: Sequence[str], mode: Mode) -> bool:
+    """Whether states had better stay where features are computed by `providers`, the first one first."""
+    return providers[0] == CUDA and mode == "carry"
 
 
 class Resident:
@@ -51,8 +59,6 @@ class Resident:
         self._rows: dict[str, int] = {}
         self._fresh: set[str] = set()
         self._free = list(range(capacity, NOBODY, -1))
-        self._size = (bundle.input.height, bundle.input.width, 3)
-        self._classes = len(bundle.labels)
         states = [(part, tensor) for part, spec in parts(bundle) for tensor in spec.state]
         self._names = {bank_in(part, tensor): bank_out(part, tensor) for part, tensor in states}
         self._banks = [
@@ -68,21 +74,16 @@ class Resident:
         Raises:
             DeviceError: the run fails on zeros as well, so it is no row's fault.
         """
-        n = len(cameras)
-        rows, fresh = np.full(size, NOBODY, np.int64), np.ones(size, np.bool_)
-        for place, camera in enumerate(cameras):
-            rows[place] = self._row(camera)
-            fresh[place] = camera in self._fresh
-        batch = images
-        if n < size:
-            batch = np.zeros((size, *self._size), np.uint8)
-            batch[:n] = images
-        logits, healthy = self._guarded(np.ascontiguousarray(batch), rows, fresh, range(n))
-        self._fresh.difference_update(cameras)
-        for camera, sound in zip(cameras, healthy[:n], strict=True):
-            if not sound:  # what made a run fail has kept its old state
+        rows = np.array([self._row(camera) for camera in cameras], np.int64)
+        known = np.array([camera not in self._fresh for camera in cameras], np.bool_)
+        outcome = run(self._step, images, {ROWS: rows, KNOWN: known}, size)
+        healthy = outcome.healthy & outcome.state[HEALTHY]
+        for camera, sound in zip(cameras, healthy, strict=True):
+            if sound:
+                self._fresh.discard(camera)
+            else:  # what made a run fail has kept its old state
                 self._fresh.add(camera)
-        return Outcome(np.where(healthy[:n, None], logits[:n], np.float32(0)), {}, healthy[:n])
+        return Outcome(np.where(healthy[:, None], outcome.output, np.float32(0)), {}, healthy)
 
     def drop(self, camera: str) -> None:
         """Forgets `camera`, known or not; its row serves the next new one."""
@@ -114,32 +115,12 @@ class Resident:
     def _placed(self, array: NDArray[Any]) -> ort.OrtValue:
         return ort.OrtValue.ortvalue_from_numpy(array, self._where, 0)
 
-    def _guarded(
-        self, images: NDArray[np.uint8], rows: NDArray[np.int64], fresh: NDArray[np.bool_], places: range
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Logits and health of a whole batch of which `places` are in use; those that make a run fail are not well."""
-        try:
-            return self._run(images, rows, fresh)
-        except DeviceError:
-            if len(places) == 0:
-                raise
-        if len(places) == 1:
-            self._guarded(*_only(places[:0], images, rows, fresh), places[:0])
-            return np.zeros((len(rows), self._classes), np.float32), np.zeros(len(rows), np.bool_)
-        half = len(places) // 2
-        logits, healthy = self._guarded(*_only(places[:half], images, rows, fresh), places[:half])
-        others, well = self._guarded(*_only(places[half:], images, rows, fresh), places[half:])
-        first = np.arange(len(rows)) < places[half]
-        return np.where(first[:, None], logits, others), np.where(first, healthy, well)
-
-    def _run(
-        self, images: NDArray[np.uint8], rows: NDArray[np.int64], fresh: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """One run; the banks change places once it went well."""
+    def _step(self, images: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
+        """One run as stream.batch wants it, zeros being black pictures of nobody; the banks change places if it goes well."""
         now, after = self._banks
         binding = self.session.io_binding()
-        for name, array in ((IMAGES, images), (ROWS, rows), (FRESH, fresh)):
-            binding.bind_cpu_input(name, array)
+        for name, array in ((IMAGES, images), (ROWS, state[ROWS]), (FRESH, ~state[KNOWN])):
+            binding.bind_cpu_input(name, np.ascontiguousarray(array))
         for name, value in now.items():
             binding.bind_ortvalue_input(name, value)
             binding.bind_ortvalue_output(self._names[name], after[name])
@@ -151,14 +132,4 @@ class Resident:
             raise DeviceError(f"{self._path}: the run failed on {self.providers[0]}: {line_of(error)}") from error
         *_, logits, healthy = binding.copy_outputs_to_cpu()
         self._banks = [after, now]
-        return logits, healthy
-
-
-def _only(
-    places: range, images: NDArray[np.uint8], rows: NDArray[np.int64], fresh: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
-    """The batch with black pictures of nobody everywhere but in `places`."""
-    kept = np.zeros(len(rows), np.bool_)
-    kept[list(places)] = True
-    black = np.where(kept[:, None, None, None], images, np.uint8(0))
-    return black, np.where(kept, rows, NOBODY), np.where(kept, fresh, True)
+        return logits, {HEALTHY: healthy}

@@ -18,8 +18,7 @@ from typing import Any
 from stream.bundle import Bundle
 from stream.inference import OnnxFeatures, OnnxHead, Threads
 from stream.recognizer import Recognizer
-from stream.resident import Resident
-from stream.session import CUDA
+from stream.resident import Resident, pays
 from stream.threads import available_cores
 
 LIBRARIES = ("actionstream", "onnxruntime-gpu", "onnxruntime", "av", "opencv-python", "numpy", "tensorflow", "keras")
@@ -64,9 +63,8 @@ class OpenBundle:
 
     def recognizer(self, batch_size: int | Sequence[int] = 1) -> Recognizer:
         """A recognizer over these very graphs; with its states on the device where that is a GPU, as `load` has it."""
-        stays = None
-        if self.features.providers[0] == CUDA and self.bundle.spec.temporal.mode == "carry":
-            stays = Resident(self.bundle, self.device)
+        stay = pays(self.features.providers, self.bundle.spec.temporal.mode)
+        stays = Resident(self.bundle, self.device, self.features.threads) if stay else None
         return Recognizer(self.bundle, self.features, self.head, batch_size=batch_size, resident=stays)
 
 

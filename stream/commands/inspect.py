@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 RUNS = 20
 """After the first, of which the median is told."""
-ON_CPU = "CPUExecutionProvider"
 
 
 @click.command(
@@ -58,20 +57,21 @@ def inspect(bundle: Path, device: str, threads: Threads, as_json: bool) -> None:
 
 def _runtime(bundle: Bundle, device: str, threads: Threads) -> dict[str, Any]:
     """How the bundle runs on the device: providers, threads, times, and which nodes each provider runs."""
-    from stream.commands.cameras import CPU_SIZES, GPU_SIZES
+    from stream.commands.cameras import GPU_SIZES, batch_sizes
     from stream.inference import OnnxFeatures, OnnxHead, placement
 
     begin = perf_counter()
     features, head = OnnxFeatures(bundle, device, threads), OnnxHead(bundle, device)
     opened_ms = _ms_since(begin)
-    sizes = CPU_SIZES if features.providers[0] == ON_CPU else GPU_SIZES
     return {
         "device": device,
         "providers": {"features": features.providers, "head": head.providers},
         "precision": bundle.spec.precision,
         "threads": {"features": features.threads, "head": head.threads},
         "open_ms": opened_ms,
-        "batches": [{"rows": rows, **_times(bundle, features, head, rows)} for rows in sizes],
+        "batches": [
+            {"rows": rows, **_times(bundle, features, head, rows)} for rows in batch_sizes(GPU_SIZES[-1], device)
+        ],
         "nodes": placement(bundle, device),
     }
 
@@ -141,12 +141,14 @@ def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], ru
 
 def _left_to_cpu(runtime: dict[str, Any]) -> dict[str, str]:
     """A line on the nodes that the device did not take, by operator; none where the device is the CPU."""
-    if runtime["providers"]["features"][0] == ON_CPU:
+    from stream.session import CPU
+
+    if runtime["providers"]["features"][0] == CPU:
         return {}
     left = [
-        f"{graph} " + ", ".join(f"{count} {operator}" for operator, count in nodes[ON_CPU].items())
+        f"{graph} " + ", ".join(f"{count} {operator}" for operator, count in nodes[CPU].items())
         for graph, nodes in runtime["nodes"].items()
-        if ON_CPU in nodes
+        if CPU in nodes
     ]
     return {"left to the CPU": "; ".join(left) or "no node"}
 
