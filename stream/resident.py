@@ -116,7 +116,7 @@ class Resident:
         return ort.OrtValue.ortvalue_from_numpy(array, self._where, 0)
 
     def _step(self, images: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
-        """One run as stream.batch wants it, zeros being black pictures of nobody; the banks change places if it goes well."""
+        """One run, as stream.batch wants it: zeros are black pictures of nobody. The banks then change places."""
         now, after = self._banks
         binding = self.session.io_binding()
         for name, array in ((IMAGES, images), (ROWS, state[ROWS]), (FRESH, ~state[KNOWN])):
