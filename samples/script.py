@@ -19,6 +19,8 @@ REST = 0.9
 SIDE_TO_SIDE = ("wave", "clap")
 SEEN = 0.95
 """The largest heading, radians from the viewer, at which hands that move from side to side are seen to move."""
+BROADSIDE = 0.6
+"""The smallest at which an arm that is thrust ahead is seen to be: straight at the viewer it hardly moves."""
 
 
 @dataclass(frozen=True)
@@ -194,13 +196,15 @@ class Script:
     def act(self, label: str) -> None:
         """Does the action `label`; a fall leaves the person lying, to get up needs it.
 
-        Nobody, a viewer no more than a model, tells a wave in full profile from an arm held up: who waves or claps
-        turns to the viewer first, so that the truth is what can be seen.
+        Nobody, a viewer no more than a model, tells a wave in full profile from an arm held up, or a punch straight at
+        the viewer from a clap: who waves or claps turns to the viewer first, and who punches aside, so that the truth
+        is what can be seen.
         """
-        if label in SIDE_TO_SIDE and abs(self.place[2]) > SEEN:
-            heading = float(np.sign(self.place[2])) * self.rng.uniform(0.3, SEEN)
-            self.add(walk(self.rng, self.body, self.place, np.array([*self.place[:2], heading]), 0.5))
-            self.rest(self.rng.uniform(0.1, 0.4))
+        away = abs(_angle(self.place[2]))
+        if label in SIDE_TO_SIDE and away > SEEN:
+            self._turn(0.3, SEEN)
+        elif label == "punch" and away < BROADSIDE:
+            self._turn(BROADSIDE, 1.45)
         if label == "fall":
             self.lying = self.draw_lying()
             self.add(actions.fall(self.rng, self.body, self.lying))
@@ -210,6 +214,12 @@ class Script:
             self.lying = None
         else:
             self.add(getattr(actions, label)(self.rng, self.body))
+
+    def _turn(self, low: float, high: float) -> None:
+        """Turns to a heading from `low` to `high` on the side that the person faces already, and stands a moment."""
+        heading = float(np.copysign(self.rng.uniform(low, high), _angle(self.place[2])))
+        self.add(walk(self.rng, self.body, self.place, np.array([*self.place[:2], heading]), 0.5))
+        self.rest(self.rng.uniform(0.1, 0.4))
 
     def go(self, x: float, heading: float) -> None:
         """Walks to `x`, and turns to `heading` there."""
