@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from stream.bench.conditions import OpenBundle
 from stream.bench.latency import LINE, READING, STAGES, STEP, WHOLE, Stage, measure, measure_steps
-from stream.bench.watched_file import WatchedFile
+from stream.bench.watched import WatchedFile
 from stream.commands.bench import GROUP, HELP, OWN, bench
 from stream.contracts import Input
 from stream.errors import ConfigError, SourceOpenError
@@ -59,7 +59,14 @@ def test_listening_changes_no_frame(h264_clip: Path) -> None:
     told = [(frame.index, frame.session, frame.time) for frame in watched.frames()]
     assert told == [(frame.index, frame.session, frame.time) for frame in FileSource(h264_clip, seen).frames()]
     assert list(watched.spent) == [index for index, _, _ in told]
-    assert all(demux > 0 and decode > 0 for demux, decode in watched.spent.values())
+    assert all(spent.demux > 0 and spent.decode > 0 for spent in watched.spent.values())
+
+
+def test_stages_of_a_camera(opened: OpenBundle, h264_clip: Path) -> None:
+    count, stages = measure(opened, h264_clip, served=True, duration=2.0, size=(160, 120))
+    assert 10 <= count <= 21
+    assert [stage.name for stage in stages] == list(STAGES[1:])
+    require_whole(stages, decoded=True)
 
 
 def test_a_clip_that_is_no_video(opened: OpenBundle, tmp_path: Path) -> None:
@@ -90,7 +97,7 @@ def test_the_command(tiny_bundle: Path, h264_clip: Path) -> None:
 def test_a_clip_or_synthetic_pictures(tiny_bundle: Path) -> None:
     result = CliRunner().invoke(bench, ["latency", "clip.mp4", "--synthetic", "--model", str(tiny_bundle)])
     assert result.exit_code == 2
-    assert "CLIP, --synthetic or --alone" in result.stderr
+    assert "--synthetic or --alone, not two" in result.stderr
 
 
 def test_every_bench_is_named_and_listed() -> None:

@@ -2,15 +2,16 @@
 
 The line runs as it always does; its source, its recognizer, its graphs and its sink are listened to, so that ordinary
 runs carry no timestamps for it. Files are paced by their own times, as a camera would send them: unpaced, a tick's time
-from its arrival would be the length of the queue. Beside it, `measure_steps`: the same work without the line, one step
-after the other, as on a machine that is kept busy. Between two ticks a tenth of a second apart, caches go cold and
-cores fall asleep.
+from its arrival would be the length of the queue. Or a real camera plays them, over RTSP. Beside it, `measure_steps`:
+the same work without the line, one step after the other, as on a machine that is kept busy. Between two ticks a tenth
+of a second apart, caches go cold and cores fall asleep.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,8 @@ from stream.geometry import fit
 from stream.recognizer import Recognizer, Result
 
 READING = ("demux", "decode")
-"""Of the tick's own frame; not of pictures out of memory."""
+"""Of the tick's own frame; not of pictures out of memory, and of a camera's only the decoding, its wait for a core
+included: demuxing is waiting for the camera."""
 LINE = ("geometry", "wait", "features", "head", "decision", "hand-over")
 """`geometry`: sampling too. `wait`: in the queue. `features`: gathering of pictures and states too. `hand-over`: until
 a sink's thread has the label."""
@@ -47,6 +49,22 @@ class Stage:
     p95: float
     p99: float
     max: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What it took to read one frame, seconds.
+
+    Attributes:
+        demux: waiting for its packets.
+        decode: the decoder, and the wait for it.
+        arrived_first: whether `decode` comes after the frame's `arrived`: a file's frames "arrive" decoded, when it is
+            their time to be shown.
+    """
+
+    demux: float
+    decode: float
+    arrived_first: bool = False
 
 
 @dataclass
@@ -81,6 +99,7 @@ def measure(
     opened: OpenBundle,
     clip: Path | None = None,
     *,
+    served: bool = False,
     duration: float,
     size: tuple[int, int] = (1280, 720),
     fps: int = 25,
@@ -91,8 +110,9 @@ def measure(
     Args:
         opened: what is measured.
         clip: a video file, played at its own speed; None for pictures out of memory, which need no decoder.
+        served: a camera of this machine plays it over RTSP, as H.264 of `size` and `fps`.
         duration: seconds after which it ends.
-        size: (width, height) of pictures out of memory.
+        size: (width, height) of pictures out of memory, or of a camera.
         fps: of them a second.
         progress: called with the camera's name and the media seconds read of it.
 
@@ -101,16 +121,35 @@ def measure(
         ConfigError: it is too short for a single tick.
         DeviceError: a graph does not run.
     """
-    notes = _Notes()
-    source: Source
-    reading: dict[int, tuple[float, float]] | None = None
     if clip is None:
-        source = SyntheticSource("synthetic", opened.bundle.input, decoded_pictures(size), fps=fps)
-    else:
-        from stream.bench.watched_file import WatchedFile  # PyAV, which pictures out of memory do without
+        synthetic = SyntheticSource("synthetic", opened.bundle.input, decoded_pictures(size), fps=fps)
+        return _listen(opened, synthetic, (*LINE, STEP, WHOLE), {}, duration, progress)
+    if not served:
+        from stream.bench.watched import WatchedFile  # PyAV, which pictures out of memory do without
 
-        source = watched = WatchedFile(clip, opened.bundle.input)
-        reading = watched.spent
+        file = WatchedFile(clip, opened.bundle.input)
+        return _listen(opened, file, STAGES, file.spent, duration, progress)
+    from stream.bench.camera_process import CameraProcess
+    from stream.bench.clips import write_as_camera
+    from stream.bench.watched import WatchedCamera
+
+    with tempfile.TemporaryDirectory() as folder:
+        played = write_as_camera(Path(folder) / "camera.mp4", clip, seconds=duration, size=size, fps=fps)
+        with CameraProcess(played) as server:
+            camera = WatchedCamera(server.url, opened.bundle.input)
+            return _listen(opened, camera, STAGES[1:], camera.spent, duration, progress)
+
+
+def _listen(
+    opened: OpenBundle,
+    source: Source,
+    names: Sequence[str],
+    spent: Mapping[int, Reading],
+    duration: float,
+    progress: Callable[[str, float], None] | None,
+) -> tuple[int, list[Stage]]:
+    """Runs the line on `source`; returns the number of ticks and the stages of `names`, the last ones of STAGES."""
+    notes = _Notes()
     Engine(
         _WatchedRecognizer(opened, notes),
         [source],
@@ -122,8 +161,7 @@ def measure(
     ).run()
     if not notes.told:
         raise ConfigError(f"{source.url}: expected at least one tick to measure, got none; give it more --seconds")
-    names = STAGES if reading is not None else (*LINE, STEP, WHOLE)
-    rows = [_row(notes, index, (0.0, 0.0) if reading is None else reading[index]) for index in notes.told]
+    rows = [_row(notes, index, spent.get(index, Reading(0.0, 0.0))) for index in notes.told]
     return len(rows), _stages(names, np.array(rows)[:, -len(names) :])
 
 
@@ -164,16 +202,17 @@ def _stages(names: Sequence[str], seconds: NDArray[np.float64]) -> list[Stage]:
     return [Stage(name, *map(float, row)) for name, row in zip(names, quantiles, strict=True)]
 
 
-def _row(notes: _Notes, index: int, reading: tuple[float, float]) -> list[float]:
+def _row(notes: _Notes, index: int, reading: Reading) -> list[float]:
     """Seconds that each of STAGES took for the tick of a frame's index."""
     passing = notes.passing[index]
+    begun = passing.arrived + (reading.decode if reading.arrived_first else 0.0)
     # The engine may have taken the tick before its reader came to note that it was there.
     ready = min(notes.ready[index], passing.taken)
     engine = (passing.taken, passing.seen, passing.judged, passing.decided)
-    line = [after - before for before, after in pairwise((passing.arrived, ready, *engine, notes.told[index]))]
+    line = [after - before for before, after in pairwise((begun, ready, *engine, notes.told[index]))]
     parts = dict(zip(LINE, line, strict=True))
     step = sum(parts[name] for name in ("geometry", "features", "head", "decision"))
-    return [*reading, *line, step, reading[1] + sum(line)]
+    return [reading.demux, reading.decode, *line, step, reading.decode + sum(line)]
 
 
 class _WatchedRecognizer(Recognizer):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog=examples(
         "actionstream bench latency",
+        "actionstream bench latency --rtsp --size 640x360",
         "actionstream bench latency --synthetic",
         "actionstream bench latency --alone --size 640x360 --threads 1",
         "actionstream bench latency clip.mp4 --model my-bundle --json",
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 )
 @click.argument("clip", required=False, type=click.Path(path_type=Path))
 @click.option("--synthetic", is_flag=True, help="Pictures out of memory in place of a clip: no decoder is needed.")
-@click.option("--size", type=Size(), default="1280x720", show_default=True, help="Of pictures out of memory.")
+@click.option("--rtsp", is_flag=True, help="A camera on this machine plays the clip, as H.264 of --size, 25 a second.")
+@click.option("--size", type=Size(), default="1280x720", show_default=True, help="Of a camera, or out of memory.")
 @click.option(
     "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How much of it is played."
 )
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 def latency(
     clip: Path | None,
     synthetic: bool,
+    rtsp: bool,
     size: tuple[int, int],
     seconds: float,
     alone: bool,
@@ -45,8 +48,8 @@ def latency(
     plot: Path | None,
 ) -> None:
     """Where a tick's time goes: CLIP, played at its own speed through the live line; the demo's clip if left out."""
-    if (clip is not None) + synthetic + alone > 1:
-        raise click.UsageError("expected a CLIP, --synthetic or --alone, not two of them")
+    if (clip is not None or rtsp) + synthetic + alone > 1:
+        raise click.UsageError("expected a CLIP (which --rtsp may play), --synthetic or --alone, not two of them")
     from stream.bench.conditions import conditions
     from stream.bench.latency import measure, measure_steps
     from stream.bench.plots import draw_bars
@@ -60,13 +63,21 @@ def latency(
             count, stages = measure_steps(opened, size=size, seconds=seconds, progress=advance)
         else:
             count, stages = measure(
-                opened, played, duration=seconds, size=size, progress=lambda _, media_s: advance(media_s)
+                opened, played, served=rtsp, duration=seconds, size=size, progress=lambda _, media_s: advance(media_s)
             )
     rows = table("ms", "p50", "p95", "p99", "max")
     for stage in stages:
         rows.add_row(stage.name, *in_units((stage.p50, stage.p95, stage.p99, stage.max)))
     what = f"synthetic {size[0]}x{size[1]}" if played is None else played.name
-    results = {"clip": what, "alone": alone, "ticks": count, "stages": [asdict(stage) for stage in stages]}
+    if rtsp:
+        what += f" over RTSP, {size[0]}x{size[1]}"
+    results = {
+        "clip": what,
+        "alone": alone,
+        "rtsp": rtsp,
+        "ticks": count,
+        "stages": [asdict(stage) for stage in stages],
+    }
     tell(told, as_json, "latency", conditions(opened, [1]), results, rows, f"{count} ticks of {what}")
     if plot:
         series = {name: [getattr(stage, name) for stage in stages] for name in ("p50", "p95", "p99")}
