@@ -64,6 +64,11 @@ data_option = click.option(
     help="How many lines of the model's picture the smallest person fills whom it learned from: what tells "
     "`actionstream config check` how large somebody must stand in a camera's picture.",
 )
+@click.option(
+    "--embed-geometry",
+    is_flag=True,
+    help="Add a graph that cuts, resizes and colours decoded pictures: for GPUs that serve many cameras.",
+)
 @click.option("--card", type=PATH, help="Markdown for CARD.md: where it fails, how large a person must be.")
 @json_option
 def export(
@@ -76,6 +81,7 @@ def export(
     data: tuple[Path, ...],
     name: str | None,
     person: int | None,
+    embed_geometry: bool,
     card: Path | None,
     as_json: bool,
 ) -> None:
@@ -103,6 +109,7 @@ def export(
             window=window,
             text=text,
             person=person,
+            embed_geometry=embed_geometry,
             advance=advance,
         )
         if precision != "fp32":

@@ -10,9 +10,20 @@ from pathlib import Path
 
 from export.card import card
 from export.convert import FEATURES, HEAD, OPSET, convert
+from export.geometry import geometry_graph
 from export.golden import golden_arrays, golden_clip, slots, trace_keras
 from export.trace import read_ticks
-from stream.bundle import Bundle, BundleSpec, Decision, GoldenSpec, GraphSpec, InputSpec, Temporal, write_bundle
+from stream.bundle import (
+    Bundle,
+    BundleSpec,
+    Decision,
+    GeometrySpec,
+    GoldenSpec,
+    GraphSpec,
+    InputSpec,
+    Temporal,
+    write_bundle,
+)
 from stream.contracts import Mode
 from stream.errors import ConfigError
 from stream.schema import PERSON
@@ -31,6 +42,7 @@ def pack(
     window: int | None = None,
     text: str | None = None,
     person: int | None = None,
+    embed_geometry: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> Bundle:
     """Returns the bundle written to `out`.
@@ -44,20 +56,29 @@ def pack(
         window: T ticks for modes `window` and `staggered`; the run's if None.
         text: of the card.
         person: lines of the network's picture that the smallest person fills whom it learned from; None if unknown.
+        embed_geometry: with a graph that brings decoded pictures to the network's size.
         advance: called after each of its three steps: graphs, golden files, all written.
 
     Raises:
-        ConfigError: a name, mode or window that cannot be, or a clip that does not get small enough.
+        ConfigError: a name, mode or window that cannot be, a clip that does not get small enough, or a run on features
+            from files.
         BundleError: the network does not become the graphs that a bundle may hold, or `out` is in use.
         SourceError: the clip cannot be read.
     """
     name = name or out.resolve().name
     if not NAME.fullmatch(name):
         raise ConfigError(f"name {name!r}: expected letters, digits, dots, dashes, at most 64; choose one with --name")
+    if run.network.features.inputs[0].dtype != "uint8":
+        raise ConfigError(
+            f"run {run.folder.name} takes features from files: expected a network that computes them from pictures, as "
+            "a bundle must; train the recipe on videos with --backbone"
+        )
     temporal = _temporal(run, mode, window)
     graphs = convert(run.network)
     advance()
     files = {"features.onnx": graphs.features, "head.onnx": graphs.head}
+    if embed_geometry:
+        files["geometry.onnx"] = geometry_graph(OPSET)
     if clip is not None:
         files |= _golden(run, temporal, clip)
     advance()
@@ -75,6 +96,7 @@ def pack(
         head=GraphSpec(file="head.onnx", input=HEAD[0], output=HEAD[1], state=slots(run.network.head_state)),
         temporal=temporal,
         decision=Decision.model_validate(run.decision),
+        geometry=GeometrySpec() if embed_geometry else None,
         golden=None if clip is None else GoldenSpec(),
         provenance={
             **run.provenance,

@@ -31,6 +31,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "window": bundle.spec.temporal.window,
         "bytes": sum(path.stat().st_size for path in files),
         "graphs": [_graph_facts(bundle, part) for part in ("features", "head")],
+        "geometry": None if bundle.spec.geometry is None else bundle.spec.geometry.file,
     }
 
 
@@ -46,9 +47,8 @@ def print_bundle(facts: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     size = f"{facts['bytes'] / MEBIBYTE:.2f} MiB"
-    console.print(
-        f"{facts['model']}, {facts['precision']}: {size}, {len(facts['labels'])} labels, {facts['mode']}{window}"
-    )
+    mode = f"{facts['mode']}{window}" + (f", geometry in {facts['geometry']}" if facts["geometry"] else "")
+    console.print(f"{facts['model']}, {facts['precision']}: {size}, {len(facts['labels'])} labels, {mode}")
 
 
 def print_measured(measured: Measured, console: Console) -> None:

@@ -7,12 +7,15 @@
 Times, frame indices, pictures and label order must be equal; numbers must be close:
 max|a - b| / max(1, max|a|) <= 1e-4, a being the reference. Below fp32 the bundle says how far from Keras it may be
 (`closeness` in bundle.json, measured when it was made). Only a run needs TensorFlow, so only then is it imported.
+
+A bundle with a geometry graph has its engine run once more with that: its pictures are held against those of
+stream.geometry, in grey levels, and its scores against the scores without it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +27,7 @@ from export.trace import read_ticks, trace
 from stream.bundle import Bundle, Golden
 from stream.contracts import FeatureExtractor, Head, Prediction, State, Tick
 from stream.decision import scores_of
+from stream.embedded import EmbeddedGeometry
 from stream.engine import Engine
 from stream.errors import BundleError
 from stream.inference import OnnxFeatures, OnnxHead
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from train.runs import Run
 
 LIMIT = 1e-4
+EMBEDDED_LEVELS, EMBEDDED_SCORE = 2.0, 0.02
+"""How far the geometry graph may move a pixel, in grey levels, and a score."""
 
 Path_ = Literal["onnx", "engine"]
 
@@ -44,8 +50,10 @@ class Check:
 
     Attributes:
         path: which path.
-        name: features, logits, a state's input name, scores, images, times, indices or labels.
-        closeness: max|a - b| / max(1, max|a|); infinite where shapes differ.
+        name: features, logits, a state's input name, scores, images, times, indices or labels; with the geometry graph
+            in place of stream.geometry, `embedded images` and `embedded scores`.
+        closeness: max|a - b| / max(1, max|a|), but max|a - b| of what must be equal and of the embedded ones; infinite
+            where shapes differ.
         limit: the most that is allowed; 0 where values must be equal.
         first: the first tick that is over the limit, from 0; None where none is.
     """
@@ -153,20 +161,28 @@ def verify(
     scores = scores_of(wanted.logits, bundle.spec.decision.temperature)
     got = np.stack([prediction.scores for prediction in predictions])
     checks.append(check("engine", "scores", scores, got, allowed.get("scores", LIMIT)))
+    if bundle.spec.geometry is not None:
+        geometry = EmbeddedGeometry(bundle, device, features.threads)
+        checks += _compare_embedded((live, predictions), trace_engine(bundle, features, head, clip, geometry))
     return Report(bundle.model, name, clip.name, len(wanted.times), tuple(checks))
 
 
-def trace_engine(bundle: Bundle, features: FeatureExtractor, head: Head, clip: Path) -> tuple[Golden, list[Prediction]]:
+def trace_engine(
+    bundle: Bundle, features: FeatureExtractor, head: Head, clip: Path, geometry: EmbeddedGeometry | None = None
+) -> tuple[Golden, list[Prediction]]:
     """What the live engine computes on a file, listened to at the two graphs, and what it told.
+
+    With a `geometry`, pictures come to the model's size by that.
 
     Raises:
         SourceError: the clip cannot be read.
     """
     recorder = Recorder(features, head)
     predictions: list[Prediction] = []
+    recognizer = Recognizer(bundle, recorder, recorder, batch_size=1, geometry=geometry)
     Engine(
-        Recognizer(bundle, recorder, recorder, batch_size=1),
-        [FileSource(clip, bundle.input)],
+        recognizer,
+        [FileSource(clip, recognizer.input)],
         on_prediction=lambda prediction, _: predictions.append(prediction),
     ).run()
     rows = recorder.rows[-len(predictions) :]  # the engine's warm-up came before them
@@ -183,13 +199,15 @@ def trace_engine(bundle: Bundle, features: FeatureExtractor, head: Head, clip: P
     return golden, predictions
 
 
-def check(path: Path_, name: str, wanted: NDArray[Any], got: NDArray[Any], limit: float) -> Check:
-    """How near `got` (T, ...) comes to `wanted` (T, ...), and the first tick where it does not."""
+def check(
+    path: Path_, name: str, wanted: NDArray[Any], got: NDArray[Any], limit: float, *, scaled: bool = True
+) -> Check:
+    """How near `got` (T, ...) comes to `wanted` (T, ...), by their scale if asked; the first tick where it does not."""
     if wanted.shape[1:] != got.shape[1:]:
         return Check(path, name, math.inf, limit, 0)
     shared = min(len(wanted), len(got))
     # Equal is asked of times and indices: no scale there, one tick off must not drown in large numbers.
-    scale = max(1.0, float(np.abs(wanted).max())) if limit else 1.0
+    scale = max(1.0, float(np.abs(wanted).max())) if limit and scaled else 1.0
     apart = np.abs(wanted[:shared].astype(np.float64) - got[:shared]).reshape(shared, -1).max(axis=1) / scale
     apart = np.where(np.isnan(apart), math.inf, apart)
     over = np.flatnonzero(apart > limit)
@@ -249,6 +267,17 @@ def _compare(path: Path_, wanted: Golden, got: Golden, allowed: Mapping[str, flo
         limit = allowed.get(name, LIMIT)
         yield check(path, name, wanted.states.get(name, nothing), got.states.get(name, nothing), limit)
     yield check(path, "logits", wanted.logits, got.logits, allowed.get("logits", LIMIT))
+
+
+def _compare_embedded(
+    fitted: tuple[Golden, Sequence[Prediction]], embedded: tuple[Golden, Sequence[Prediction]]
+) -> Iterator[Check]:
+    """What the engine saw and told with the geometry graph, against what it did with stream.geometry."""
+    (wanted, told), (got, told_then) = fitted, embedded
+    if wanted.images is not None and got.images is not None:
+        yield check("engine", "embedded images", wanted.images, got.images, EMBEDDED_LEVELS, scaled=False)
+    scores, then = (np.stack([each.scores for each in predictions]) for predictions in (told, told_then))
+    yield check("engine", "embedded scores", scores, then, EMBEDDED_SCORE, scaled=False)
 
 
 def _golden_clip(bundle: Bundle) -> Path:

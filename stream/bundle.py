@@ -23,12 +23,23 @@ from pydantic import ValidationError
 
 from stream.contracts import Input, State
 from stream.errors import BundleError
-from stream.schema import BundleSpec, Decision, GoldenSpec, GraphSpec, InputSpec, LabelRule, StateTensor, Temporal
+from stream.schema import (
+    BundleSpec,
+    Decision,
+    GeometrySpec,
+    GoldenSpec,
+    GraphSpec,
+    InputSpec,
+    LabelRule,
+    StateTensor,
+    Temporal,
+)
 
 __all__ = [
     "Bundle",
     "BundleSpec",
     "Decision",
+    "GeometrySpec",
     "Golden",
     "GoldenSpec",
     "GraphSpec",
@@ -209,7 +220,8 @@ def _hashed(spec: BundleSpec, files: Mapping[str, bytes]) -> bytes:
     golden = spec.golden and spec.golden.model_copy(
         update={"clip_sha256": sha256[spec.golden.clip], "arrays_sha256": sha256[spec.golden.arrays]}
     )
-    filled = spec.model_copy(update={**graphs, "golden": golden})
+    geometry = spec.geometry and spec.geometry.model_copy(update={"sha256": sha256[spec.geometry.file]})
+    filled = spec.model_copy(update={**graphs, "geometry": geometry, "golden": golden})
     return (filled.model_dump_json(by_alias=True, indent=2) + "\n").encode()
 
 

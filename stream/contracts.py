@@ -97,6 +97,19 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
+class Unfitted:
+    """The part of a decoded picture that a model sees, not brought to the model's size yet (stream.unfitted).
+
+    Attributes:
+        picture: that part and nothing else, as the decoder left it.
+        size: upright (height, width) that it fills in the middle of the model's picture; black lies around it.
+    """
+
+    picture: Picture
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Tick:
     """A frame that was sampled.
 
@@ -106,6 +119,7 @@ class Tick:
         image: (H, W, 3) uint8 RGB at the model's size.
         dt: media seconds since the session's previous tick; 0 at its first. Of a live camera, of which ticks may be
             dropped: since the previous one that is judged.
+        unfitted: where a graph does the geometry (stream.embedded): what it is to do it to; `image` is empty then.
     """
 
     camera: str
@@ -115,6 +129,7 @@ class Tick:
     arrived: float
     image: NDArray[np.uint8]
     dt: float
+    unfitted: Unfitted | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +258,7 @@ class Source(Protocol):
         """
 
     def __iter__(self) -> Iterator[Tick]:
-        """The sampled ticks of `frames()`: `stream.sampling.ticks(self.frames(), self.input)`."""
+        """The sampled ticks of `frames()`: `stream.unfitted.ticks(self.frames(), self.input)`."""
 
     def close(self) -> None:
         """Asks the iterating thread to stop; idempotent."""

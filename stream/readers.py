@@ -22,8 +22,8 @@ from stream.errors import ConfigError, DeviceError, SourceRefused, StreamError
 from stream.health import CameraHealth, reason_of
 from stream.overload import Thinner
 from stream.ring import FrameRing
-from stream.sampling import Sampler
 from stream.summary import CameraSummary
+from stream.unfitted import sampler_of
 
 News: TypeAlias = Tick | Status
 """What a reader hands over."""
@@ -77,7 +77,7 @@ class Track:
         self.tick: Tick | None = None
         self.ticks = self.sessions = self.thinned = 0
         self.due = 0.0
-        self._sampler = Sampler(input)
+        self._sampler = sampler_of(input)
         self._thinner = Thinner()
         self._ceiling = ceiling
         self._interval = self._handed = 0.0

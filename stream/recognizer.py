@@ -20,16 +20,19 @@ from numpy.typing import NDArray
 
 from stream.batch import Outcome, over_windows, run, smallest
 from stream.bundle import Bundle
-from stream.contracts import MODES, Event, FeatureExtractor, Head, Input, Mode, Prediction, Tick
+from stream.contracts import Event, FeatureExtractor, Head, Input, Mode, Prediction, Tick
 from stream.decision import DecisionState, Moment, Settings, decide, finish, initial, scores_of
+from stream.embedded import EmbeddedGeometry, open_geometry
 from stream.errors import BundleError, ConfigError
 from stream.gate import MotionGate
 from stream.inference import OnnxFeatures, OnnxHead, Threads
+from stream.options import require_possible
 from stream.resident import Resident, pays
 from stream.ring import FeatureRing
 from stream.schema import LabelRule
-from stream.staggered import Staggered, shortest_memory
+from stream.staggered import Staggered
 from stream.state import StateBank
+from stream.unfitted import embedded_input
 
 Result: TypeAlias = tuple[Prediction, tuple[Event, ...]]
 
@@ -58,6 +61,7 @@ class Recognizer:
         rules: Mapping[str, Mapping[str, LabelRule]] = {},
         gate: float | None = None,
         resident: Resident | None = None,
+        geometry: EmbeddedGeometry | None = None,
     ) -> None:
         """Joins a bundle and its two halves, whichever runtime they run in.
 
@@ -73,13 +77,14 @@ class Recognizer:
             gate: grey levels of motion below which a tick's features are not computed (stream.gate); all are when None.
             resident: both graphs as one, which keeps the states where it runs, in place of the two; in carry mode, and
                 without a gate.
+            geometry: brings pictures to the model's size; `input` then asks for ticks that leave that to it.
 
         Raises:
             ConfigError: the mode, the window, the batch size, a rule's label or the gate cannot be.
         """
         spec = bundle.spec
         self.bundle = bundle
-        self.input: Input = bundle.input
+        self.input: Input = bundle.input if geometry is None else embedded_input(bundle.input)
         self.labels = bundle.labels
         self.none = bundle.none
         self.model = bundle.model
@@ -91,7 +96,9 @@ class Recognizer:
         """Ticks a camera whose numbers were not finite, whose run failed, or whose picture was of another size."""
         self._gate = None if gate is None else MotionGate(gate)
         self._resident = resident
-        self._check_options()
+        self._geometry = geometry
+        gated, stays = gate is not None, resident is not None
+        require_possible(bundle, self.batch_sizes, self.mode, self.window, gated=gated, resident=stays)
         self._warm = 0  # of `batch_sizes`
 
         self._features = features
@@ -127,6 +134,7 @@ class Recognizer:
         rules: Mapping[str, Mapping[str, LabelRule]] = {},
         gate: float | None = None,
         resident: bool | None = None,
+        embedded: bool | None = None,
     ) -> Recognizer:
         """The recognizer of the bundle in `folder`, in ONNX Runtime.
 
@@ -141,6 +149,8 @@ class Recognizer:
             rules: as in `Recognizer`.
             gate: as in `Recognizer`.
             resident: keep the tracks' states on the device, in one graph; where that is CUDA and it can be, when None.
+            embedded: bring pictures to the model's size by the bundle's geometry graph; where it has one and its
+                features run on CUDA, when None.
 
         Raises:
             BundleError: the bundle is missing, damaged, or its graphs do not fit it or each other.
@@ -167,6 +177,7 @@ class Recognizer:
             rules=rules,
             gate=gate,
             resident=stays,
+            geometry=open_geometry(bundle, features, device, embedded),
         )
 
     @property
@@ -247,35 +258,6 @@ class Recognizer:
         """Ticks a camera whose features were not computed, since nothing had moved."""
         return Counter() if self._gate is None else self._gate.gated
 
-    def _check_options(self) -> None:
-        if not self.batch_sizes or self.batch_sizes[0] < 1:
-            got = ", ".join(map(str, self.batch_sizes)) or "none"
-            raise ConfigError(f"batch_size: expected 1 or more, got {got}")
-        if self.mode not in MODES:
-            raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {self.mode!r}")
-        if self.window is not None and self.window < 1:
-            raise ConfigError(f"window: expected 1 tick or more, got {self.window}; {self.model} names none of its own")
-        if self.mode == "window" and self.bundle.spec.features.state:
-            raise ConfigError(
-                f"mode: {self.model} keeps state in its features and expects carry or staggered, got window"
-            )
-        if self.mode == "staggered" and self.window is not None:
-            self._check_replicas(self.window)
-        if self._resident is not None and (self.mode != "carry" or self._gate is not None):
-            raise ConfigError(f"resident: expected mode carry and no gate, got mode {self.mode}")
-        if self._gate is not None and self.bundle.spec.features.state:
-            raise ConfigError(
-                f"gate: {self.model} keeps state in its features and must see every tick; expected no gate"
-            )
-
-    def _check_replicas(self, period: int) -> None:
-        temporal = self.bundle.spec.temporal
-        if period < temporal.replicas or shortest_memory(period, temporal.replicas) < temporal.warmup:
-            raise ConfigError(
-                f"window: expected ticks enough that the oldest of {temporal.replicas} replicas always is past the "
-                f"warm-up of {temporal.warmup} ticks, got {period}; give more"
-            )
-
     def _with_rules(self, camera: str, rules: Mapping[str, LabelRule]) -> Settings:
         """The bundle's settings with the rules of `camera` over them."""
         unknown = sorted(rules.keys() - self._settings.rules.keys())
@@ -288,6 +270,8 @@ class Recognizer:
     def _advance(self, ticks: Sequence[Tick], sizes: Sequence[int]) -> list[Result]:
         """The results of one batch of ticks, each of another camera, run in the smallest of `sizes` that holds it."""
         cameras = [tick.camera for tick in ticks]
+        if self._geometry is not None:
+            ticks = self._geometry.fitted(ticks)
         sound = np.array([tick.image.shape == self._black.shape for tick in ticks])
         ticks = [tick if fits else replace(tick, image=self._black) for tick, fits in zip(ticks, sound, strict=True)]
         ended = [self._begin(tick) for tick in ticks]

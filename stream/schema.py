@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from stream.contracts import Fit, Mode, State
 
@@ -116,6 +116,13 @@ class Decision(_Strict):
     labels: dict[Label, LabelRule]
 
 
+class GeometrySpec(_Strict):
+    """A graph that does what stream.geometry does, on decoded pictures of any size (stream.embedded)."""
+
+    file: FileName = "geometry.onnx"
+    sha256: Hash = UNHASHED
+
+
 class GoldenSpec(_Strict):
     """A clip, and what Keras computed on it."""
 
@@ -143,6 +150,7 @@ class BundleSpec(_Strict):
     head: GraphSpec
     temporal: Temporal
     decision: Decision
+    geometry: GeometrySpec | None = None
     golden: GoldenSpec | None = None
     provenance: dict[str, Any] = Field(default_factory=dict)
 
@@ -168,13 +176,19 @@ class BundleSpec(_Strict):
             raise ValueError("features that keep state need temporal.mode 'carry'; got 'window'")
         return self
 
+    @model_serializer(mode="wrap")
+    def _said(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """All of it; a bundle without a geometry graph reads as it did before there was such a thing."""
+        said: dict[str, Any] = written(self)
+        if self.geometry is None:
+            del said["geometry"]
+        return said
+
     def hashes(self) -> dict[str, str]:
         """Every file that the bundle is made of, and its sha256."""
-        graphs = {self.features.file: self.features.sha256, self.head.file: self.head.sha256}
-        if self.golden is None:
-            return graphs
-        return {
-            **graphs,
-            self.golden.clip: self.golden.clip_sha256,
-            self.golden.arrays: self.golden.arrays_sha256,
-        }
+        files = {self.features.file: self.features.sha256, self.head.file: self.head.sha256}
+        if self.geometry is not None:
+            files[self.geometry.file] = self.geometry.sha256
+        if self.golden is not None:
+            files |= {self.golden.clip: self.golden.clip_sha256, self.golden.arrays: self.golden.arrays_sha256}
+        return files

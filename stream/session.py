@@ -128,9 +128,18 @@ def provider_options(bundle: Bundle) -> Options:
 
 
 def open_session(
-    graph: bytes, path: Path, bundle: Bundle, device: str, threads: int, profile: Path | None = None
+    graph: bytes,
+    path: Path,
+    bundle: Bundle,
+    device: str,
+    threads: int,
+    profile: Path | None = None,
+    *,
+    exact: bool = False,
 ) -> ort.InferenceSession:
     """A session on `graph`, which errors call `path`, for `device`, told what `bundle` wants its providers to be told.
+
+    With `exact`, CUDA computes fp32 in full even where the bundle's own graphs may be rounded.
 
     Raises:
         BundleError: it is no graph that can be run.
@@ -142,8 +151,9 @@ def open_session(
         raise DeviceError(
             f"device {device}: expected an fp32 or fp16 bundle, got int8, which is made for CPUs; use device cpu"
         )
+    told = {**provider_options(bundle), **({CUDA: {"use_tf32": "0"}} if exact else {})}
     try:
-        session = _session(graph, providers, provider_options(bundle), threads, profile)
+        session = _session(graph, providers, told, threads, profile)
     except _GRAPH_ERRORS as error:
         raise BundleError(f"{path}: expected an ONNX graph, got: {line_of(error)}; export it again") from error
     except ORT_ERRORS as error:

@@ -24,6 +24,7 @@ from stream.bundle import (
     Bundle,
     BundleSpec,
     Decision,
+    GeometrySpec,
     GoldenSpec,
     GraphSpec,
     InputSpec,
@@ -348,3 +349,12 @@ def _plane(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-x))
+
+
+def with_geometry(bundle: Bundle, folder: Path, graph: bytes | None = None) -> Bundle:
+    """`bundle` in `folder` with a geometry graph besides, as `export --embed-geometry` makes it where none is given."""
+    from export.geometry import geometry_graph
+
+    files = {name: bundle.read(name) for name in bundle.spec.hashes()}
+    spec = bundle.spec.model_copy(update={"geometry": GeometrySpec()})
+    return write_bundle(folder, spec, {**files, "geometry.onnx": graph or geometry_graph(OPSET)})

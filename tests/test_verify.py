@@ -115,6 +115,23 @@ def test_features_that_keep_state(h264_clip: Path, gap_clip: Path, tmp_path: Pat
     assert closest(verify(bundle, run=run, video=gap_clip)) <= LIMIT
 
 
+def test_a_geometry_graph_changes_nothing_else(
+    keras_bundle: Bundle, tiny_run: Run, h264_clip: Path, tmp_path: Path
+) -> None:
+    bundle = pack(tiny_run, tmp_path / "exported", clip=h264_clip, embed_geometry=True)
+    said = [json.loads((each.folder / "bundle.json").read_text()) for each in (bundle, keras_bundle)]
+    for each in said:  # tf2onnx numbers the nodes of a process through: two graphs of one network are never the same
+        each["features"].pop("sha256"), each["head"].pop("sha256")
+    assert said[0].pop("geometry")["file"] == "geometry.onnx" and said[0] == said[1]
+    assert all(bundle.read(name) == keras_bundle.read(name) for name in ("golden/clip.mp4", "golden/golden.npz"))
+    assert (bundle.folder / "CARD.md").read_bytes() == (keras_bundle.folder / "CARD.md").read_bytes()
+    report = verify(bundle)
+    report.require()
+    limits = {each.name: each.limit for each in report.checks if each.name.startswith("embedded")}
+    assert limits == {"embedded images": 2, "embedded scores": 0.02}
+    assert {each.name for each in verify(keras_bundle).checks}.isdisjoint(limits)
+
+
 def test_wrong_channel_order(keras_bundle: Bundle, tiny_run: Run, tmp_path: Path) -> None:
     frames = keras.Input((48, 64, 3), dtype="uint8", name="frames")
     swapped = keras.Model([frames], [step(tiny_run.network.features, ops.flip(frames, axis=-1), [])[0]])

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from stream.bundle import Bundle
+from stream.contracts import Input
+from stream.embedded import EmbeddedGeometry, open_geometry
 from stream.inference import OnnxFeatures, OnnxHead, Threads
 from stream.recognizer import Recognizer
 from stream.resident import Resident, pays
 from stream.threads import available_cores
+from stream.unfitted import embedded_input
 
 LIBRARIES = ("actionstream", "onnxruntime-gpu", "onnxruntime", "av", "opencv-python", "numpy", "tensorflow", "keras")
 CPU_INFO = Path("/proc/cpuinfo")
@@ -36,15 +39,25 @@ class OpenBundle:
         bundle: as it was loaded.
         features, head: its graphs.
         device: that was asked for.
+        geometry: its geometry graph, where that takes the place of stream.geometry.
     """
 
     bundle: Bundle
     features: OnnxFeatures
     head: OnnxHead
     device: str
+    geometry: EmbeddedGeometry | None = None
 
     @classmethod
-    def load(cls, folder: Path, *, device: str = "auto", threads: Threads = None, rows: int = 1) -> OpenBundle:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        device: str = "auto",
+        threads: Threads = None,
+        rows: int = 1,
+        embedded: bool | None = None,
+    ) -> OpenBundle:
         """The bundle in `folder`, open.
 
         Args:
@@ -52,20 +65,30 @@ class OpenBundle:
             device: where its graphs run.
             threads: of the features graph, as in `stream.inference`.
             rows: of the runs that `auto` threads are to be fastest for.
+            embedded: with its geometry graph, as in `stream.recognizer`.
 
         Raises:
             BundleError: it is missing or damaged.
-            ConfigError: no such device.
+            ConfigError: no such device, or no geometry graph.
             DeviceError: the device cannot be used here.
         """
         bundle = Bundle.load(folder, check=False)
-        return cls(bundle, OnnxFeatures(bundle, device, threads, rows=rows), OnnxHead(bundle, device), device)
+        features = OnnxFeatures(bundle, device, threads, rows=rows)
+        geometry = open_geometry(bundle, features, device, embedded)
+        return cls(bundle, features, OnnxHead(bundle, device), device, geometry)
+
+    @property
+    def input(self) -> Input:
+        """What sources are to give."""
+        return self.bundle.input if self.geometry is None else embedded_input(self.bundle.input)
 
     def recognizer(self, batch_size: int | Sequence[int] = 1) -> Recognizer:
         """A recognizer over these very graphs; with its states on the device where that is a GPU, as `load` has it."""
         stay = pays(self.features.providers, self.bundle.spec.temporal.mode)
         stays = Resident(self.bundle, self.device, self.features.threads) if stay else None
-        return Recognizer(self.bundle, self.features, self.head, batch_size=batch_size, resident=stays)
+        return Recognizer(
+            self.bundle, self.features, self.head, batch_size=batch_size, resident=stays, geometry=self.geometry
+        )
 
 
 def conditions(opened: OpenBundle, batch_sizes: Sequence[int]) -> dict[str, Any]:
@@ -86,6 +109,7 @@ def conditions(opened: OpenBundle, batch_sizes: Sequence[int]) -> dict[str, Any]
             "providers": {"features": opened.features.providers, "head": opened.head.providers},
             "threads": {"features": opened.features.threads, "head": opened.head.threads},
             "batch_sizes": list(batch_sizes),
+            "embedded_geometry": opened.geometry is not None,
         },
     }
 

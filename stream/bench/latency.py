@@ -9,6 +9,7 @@ of a second apart, caches go cold and cores fall asleep.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,18 +22,18 @@ from numpy.typing import NDArray
 
 from stream.bench.conditions import OpenBundle
 from stream.bench.synthetic import SyntheticSource, decoded_pictures
-from stream.contracts import Event, FeatureExtractor, Head, Prediction, Source, State, Status, Tick
+from stream.contracts import Event, FeatureExtractor, Frame, Head, Prediction, Source, State, Status, Tick
 from stream.engine import Engine
 from stream.errors import ConfigError
-from stream.geometry import fit
 from stream.recognizer import Recognizer, Result
+from stream.unfitted import ticks
 
 READING = ("demux", "decode")
 """Of the tick's own frame; not of pictures out of memory, and of a camera's only the decoding, its wait for a core
 included: demuxing is waiting for the camera."""
 LINE = ("geometry", "wait", "features", "head", "decision", "hand-over")
-"""`geometry`: sampling too. `wait`: in the queue. `features`: gathering of pictures and states too. `hand-over`: until
-a sink's thread has the label."""
+"""`geometry`: sampling too. `wait`: in the queue. `features`: gathering of pictures and states too, and geometry where
+that is in a graph. `hand-over`: until a sink's thread has the label."""
 WHOLE = "arrival to label"
 """`decode` and all of LINE: for a camera, from the frame's last packet to its label."""
 STEP = "step"
@@ -122,12 +123,12 @@ def measure(
         DeviceError: a graph does not run.
     """
     if clip is None:
-        synthetic = SyntheticSource("synthetic", opened.bundle.input, decoded_pictures(size), fps=fps)
+        synthetic = SyntheticSource("synthetic", opened.input, decoded_pictures(size), fps=fps)
         return _listen(opened, synthetic, (*LINE, STEP, WHOLE), {}, duration, progress)
     if not served:
         from stream.bench.watched import WatchedFile  # PyAV, which pictures out of memory do without
 
-        file = WatchedFile(clip, opened.bundle.input)
+        file = WatchedFile(clip, opened.input)
         return _listen(opened, file, STAGES, file.spent, duration, progress)
     from stream.bench.camera_process import CameraProcess
     from stream.bench.clips import write_as_camera
@@ -136,7 +137,7 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         played = write_as_camera(Path(folder) / "camera.mp4", clip, seconds=duration, size=size, fps=fps)
         with CameraProcess(played) as server:
-            camera = WatchedCamera(server.url, opened.bundle.input)
+            camera = WatchedCamera(server.url, opened.input)
             return _listen(opened, camera, STAGES[1:], camera.spent, duration, progress)
 
 
@@ -168,7 +169,7 @@ def _listen(
 def measure_steps(
     opened: OpenBundle, *, size: tuple[int, int], seconds: float, progress: Callable[[float], None] = lambda _: None
 ) -> tuple[int, list[Stage]]:
-    """Returns how many steps were measured, and their geometry, their model with the decision, and the whole step.
+    """Returns how many steps were measured, and their geometry (by whom it may be), model with decision, and the whole.
 
     Args:
         opened: what is measured.
@@ -182,14 +183,17 @@ def measure_steps(
     recognizer, pictures = opened.recognizer(), decoded_pictures(size)
     recognizer.warm_up()
     rate = recognizer.input.rate or 25.0
+    frames = (Frame("alone", n, 0, n / rate, 0.0, pictures[n % len(pictures)]) for n in itertools.count())
+    sampled = ticks(frames, opened.input)
     rows: list[tuple[float, float, float]] = []
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds or not rows:
-        number = len(rows)
         begin = time.perf_counter()
-        image = fit(pictures[number % len(pictures)], recognizer.input)
+        tick = next(sampled)
+        if opened.geometry is not None:
+            (tick,) = opened.geometry.fitted([tick])
         fitted = time.perf_counter()
-        recognizer.advance([Tick("alone", number, 0, number / rate, 0.0, image, 1 / rate if number else 0.0)])
+        recognizer.advance([tick])
         done = time.perf_counter()
         rows.append((fitted - begin, done - fitted, done - begin))
         progress(passed)
@@ -220,7 +224,7 @@ class _WatchedRecognizer(Recognizer):
 
     def __init__(self, opened: OpenBundle, notes: _Notes) -> None:
         graphs = _Watch(opened.features, opened.head, notes)
-        super().__init__(opened.bundle, graphs, graphs, batch_size=1)
+        super().__init__(opened.bundle, graphs, graphs, batch_size=1, geometry=opened.geometry)
         self._notes = notes
 
     def advance(self, ticks: Sequence[Tick], *, fixed: bool = False) -> list[Result]:

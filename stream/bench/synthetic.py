@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stream.contracts import Frame, Input, Picture, Tick
 from stream.errors import ConfigError
-from stream.sampling import ticks
+from stream.unfitted import ticks
 
 
 def moving_pictures(width: int, height: int, count: int) -> Iterator[NDArray[np.uint8]]:

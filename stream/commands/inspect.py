@@ -113,6 +113,7 @@ def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], ru
                 "runs on": f"features {runtime['providers']['features'][0]}, head {runtime['providers']['head'][0]}; "
                 f"{runtime['threads']['features']} and {runtime['threads']['head']} threads; "
                 f"opened in {runtime['open_ms']:.0f} ms",
+                **_embedded(bundle),
                 **_left_to_cpu(runtime),
             }
         )
@@ -137,6 +138,13 @@ def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], ru
     if spec.provenance:
         screen.print()
         screen.print(facts({str(name): _plain(value) for name, value in spec.provenance.items()}))
+
+
+def _embedded(bundle: Bundle) -> dict[str, str]:
+    """A line on the geometry graph; none where there is none."""
+    if bundle.spec.geometry is None:
+        return {}
+    return {"geometry": f"on the CPU, or where the features run: {bundle.spec.geometry.file}, taken on CUDA by itself"}
 
 
 def _left_to_cpu(runtime: dict[str, Any]) -> dict[str, str]:

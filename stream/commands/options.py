@@ -148,6 +148,14 @@ def runtime_options(command: Function) -> Function:
     return command
 
 
+geometry_option = click.option(
+    "--embed-geometry/--no-embed-geometry",
+    "embedded",
+    default=None,
+    help="Pictures are resized by the bundle's own graph. Default: where it has one and runs on CUDA.",
+)
+
+
 def or_embedded(_context: click.Context, _parameter: click.Parameter, folder: Path | None) -> Path:
     """The bundle folder that was named, else the embedded one."""
     return folder or default_bundle()

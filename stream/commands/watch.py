@@ -13,6 +13,7 @@ from stream.commands.options import (
     CAMERA_OPTIONS,
     camera_options,
     examples,
+    geometry_option,
     mode_options,
     model_option,
     runtime_options,
@@ -62,6 +63,7 @@ def _to_file(_context: click.Context, _parameter: click.Parameter, path: Path | 
 )
 @mode_options
 @runtime_options
+@geometry_option
 @camera_options
 def watch(
     source: str,
@@ -77,6 +79,7 @@ def watch(
     window: int | None,
     device: str,
     threads: Threads,
+    embedded: bool | None,
     transport: Literal["tcp", "udp"],
     size: tuple[int, int] | None,
     fps: float | None,
@@ -115,6 +118,7 @@ def watch(
         batch_size=batch_sizes(len(cameras.track_names), device) if cameras else 1,
         rules=cameras.rules(Bundle.load(model, check=False).spec.decision.labels) if cameras else {},
         gate=gate,
+        embedded=embedded,
     )
     if cameras is not None:
         watched = open_cameras(cameras, recognizer.input)

@@ -20,12 +20,12 @@ from av.video.stream import VideoStream
 
 from stream.contracts import Frame, Input, Tick
 from stream.errors import SourceError, SourceLost, SourceOpenError, SourceRefused, SourceStalled
-from stream.sampling import ticks
 from stream.sources.catchup import CatchUp
 from stream.sources.decode import Decoder
 from stream.sources.hardware import Decode, Hardware
 from stream.sources.lanes import LANES
 from stream.sources.patience import Patience
+from stream.unfitted import ticks
 
 # FFmpeg cannot be interrupted while it opens or reads: after `close` these are waited for at worst.
 OPEN_S = 5.0

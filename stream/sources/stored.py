@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from stream.contracts import Frame, Input, Tick
-from stream.sampling import ticks
+from stream.unfitted import ticks
 
 
 class StoredSource:

@@ -81,7 +81,7 @@ def cameras(
     allow_many_files()
     told = console(stderr=as_json)
     opened = open_bundle(model, device, threads)
-    seen = replace(opened.bundle.input, rate=rate)
+    seen = replace(opened.input, rate=rate)
     trials: list[Trial] = []
     with _source_of(synthetic, clip or demo_clip(), size, fps, seen) as (open_cameras, server):
 

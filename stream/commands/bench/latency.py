@@ -10,7 +10,7 @@ import click
 
 from stream.commands.bench.shared import bench_options, in_units, open_bundle, table, tell
 from stream.commands.embedded import demo_clip
-from stream.commands.options import Size, examples
+from stream.commands.options import Size, examples, geometry_option
 
 if TYPE_CHECKING:
     from stream.inference import Threads
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         "actionstream bench latency --rtsp --size 640x360",
         "actionstream bench latency --synthetic",
         "actionstream bench latency --alone --size 640x360 --threads 1",
+        "actionstream bench latency --alone --device cuda --no-embed-geometry",
         "actionstream bench latency clip.mp4 --model my-bundle --json",
     )
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     "--seconds", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="How much of it is played."
 )
 @click.option("--alone", is_flag=True, help="No line, no threads: one step after the other, from pictures of --size.")
+@geometry_option
 @bench_options
 def latency(
     clip: Path | None,
@@ -41,6 +43,7 @@ def latency(
     size: tuple[int, int],
     seconds: float,
     alone: bool,
+    embedded: bool | None,
     model: Path,
     device: str,
     threads: Threads,
@@ -56,7 +59,7 @@ def latency(
     from stream.commands.terminal import console, time_left
 
     told = console(stderr=as_json)
-    opened = open_bundle(model, device, threads)
+    opened = open_bundle(model, device, threads, embedded)
     played = None if synthetic or alone else clip or demo_clip()
     with time_left(told, "measuring", seconds) as advance:
         if alone:

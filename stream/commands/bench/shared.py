@@ -80,11 +80,11 @@ def table(*columns: str) -> Table:
     return made
 
 
-def open_bundle(model: Path, device: str, threads: Threads) -> OpenBundle:
+def open_bundle(model: Path, device: str, threads: Threads, embedded: bool | None = None) -> OpenBundle:
     """What is measured, open."""
     from stream.bench.conditions import OpenBundle
 
-    return OpenBundle.load(model, device=device, threads=threads)
+    return OpenBundle.load(model, device=device, threads=threads, embedded=embedded)
 
 
 def in_units(values: Sequence[float], digits: int = 2) -> list[str]:

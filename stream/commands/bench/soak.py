@@ -124,7 +124,7 @@ def _measure(
     from stream.commands.terminal import time_left
 
     with ExitStack() as stack:
-        sources, meter = _opened(cameras, opened.bundle.input, stack)
+        sources, meter = _opened(cameras, opened.input, stack)
         advance = stack.enter_context(time_left(screen, "soaking", seconds))
         return run(opened, sources, out, seconds=seconds, every=every, batch_sizes=sizes, meter=meter, progress=advance)
 
