@@ -81,3 +81,41 @@ def test_no_light_leaves_the_values() -> None:
 def test_placement_keeps_size_within_its_range() -> None:
     sizes = [draw_placement((0.5, 1.0), np.random.default_rng(seed)).scale for seed in range(50)]
     assert all(width == height and 0.5 <= width <= 1 for width, height in sizes)
+
+
+def test_turns_and_upends_move_pixels_and_nothing_else() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 3), np.uint8)
+    square = Input(height=48, width=48)
+    np.testing.assert_array_equal(apply_look(Look(upend=True), images, square), images[:, ::-1])
+    np.testing.assert_array_equal(apply_look(Look(turn=0.5), images, square), images[:, ::-1, ::-1])
+    quarter = apply_look(Look(turn=0.25), images, square)
+    np.testing.assert_array_equal(quarter, np.rot90(images, axes=(1, 2)))
+
+
+def test_zoom_is_about_the_middle() -> None:
+    images = np.zeros((1, 48, 48, 3), np.uint8)
+    images[:, 20:28, 20:28] = 255
+    wide = apply_look(Look(zoom=1.5), images, Input(height=48, width=48))
+    assert 1.9 < (wide > 127).mean() / (images > 127).mean() < 2.6
+    assert (wide > 127)[0, 23:25, 23:25].all()
+
+
+def test_contrast_is_about_each_colours_mean() -> None:
+    images = np.stack([np.full((48, 64, 3), grey, np.uint8) for grey in (50, 150)])
+    images[:, :24] += 40
+    less = apply_look(Look(contrast=0.5), images, INPUT).astype(int)
+    assert (less[:, :24] - less[:, 24:]).tolist() == np.full((2, 24, 64, 3), 20).tolist()
+    np.testing.assert_allclose(less.mean(axis=(1, 2, 3)), images.mean(axis=(1, 2, 3)), atol=1)
+
+
+def test_what_was_drawn_before_these_settings_came_is_drawn_as_ever() -> None:
+    before = AugmentSettings()
+    after = AugmentSettings(turn=0.4, zoom=0.2, contrast=0.2, upend=0.5)
+    names = ("crop", "flip", "scale", "place", "surround", "gray", "blur", "noise", "seed")
+    for seed in range(20):
+        rngs = np.random.default_rng(seed), np.random.default_rng(seed)
+        looks = draw_look(before, rngs[0]), draw_look(after, rngs[1])
+        assert all(getattr(looks[0], name) == getattr(looks[1], name) for name in names)
+        assert rngs[0].random() == rngs[1].random()
+        assert (looks[0].turn, looks[0].zoom, looks[0].contrast, looks[0].upend) == (0, 1, 1, False)
+        assert looks[1].turn != 0

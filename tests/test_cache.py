@@ -77,7 +77,7 @@ def test_the_key_follows_everything_that_matters(clip: Path, tmp_path: Path, mon
     keys.add(plain_pictures(cache, copy, INPUT).key)
     os.utime(copy, (1, 1))
     keys.add(plain_pictures(cache, copy, INPUT).key)
-    monkeypatch.setattr(train.cache, "_code", lambda: "another geometry")
+    monkeypatch.setattr(train.cache, "seen_by", lambda: "another geometry")
     keys.add(plain_pictures(cache, clip, INPUT).key)
     assert len(keys) == 10
 

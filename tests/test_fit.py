@@ -24,8 +24,8 @@ from train.cache import ArrayCache
 from train.forward import Forward
 from train.models import ModelSettings, build, step, zeros
 from train.runs import Run, begin_from, load_run
+from train.schedule import cosine
 from train.settings import Recipe, read_recipe, write_recipe
-from train.stepper import schedule
 
 # Keras 3.15 saves weights through numpy 1's way of reading a TensorFlow variable; numpy 2 works, and says so.
 RECIPE = """
@@ -138,7 +138,7 @@ def test_the_best_epoch_of_the_last_stage_is_kept(run: Run, class_folders: Path,
     dataset = read_dataset(class_folders, none="none", group=settings.data.group)
     divided = split(dataset, validation=0.25, seed=settings.seed)
     plain = PlainViews(dataset, cache, run.input)
-    task = Task(settings, plain, divided, run.network, Forward(run.network), run.folder, Console(quiet=True))
+    task = Task(settings, plain, plain, divided, run.network, Forward(run.network), run.folder, Console(quiet=True))
     stepper = Stepper(run.network, settings.stages[1], classes=3, seed=0)
     again = _Validation(task, settings.stages[1], stepper).measure()
     best = min(row["validation_loss"] for row in history(run.folder) if row["stage"] == 1)
@@ -245,7 +245,7 @@ def test_whole_recordings_equal_single_steps() -> None:
 
 
 def test_the_rate_rises_and_falls() -> None:
-    shares = [schedule(step, 100, 0.1) for step in range(100)]
+    shares = [cosine(step, 100, 0.1) for step in range(100)]
     assert shares[0] < shares[5] < shares[9] < shares[10] == 1
     assert shares[11] > shares[50] > shares[99] > 0.0099
 

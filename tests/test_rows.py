@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -138,3 +139,21 @@ def test_tick_weights(loss: str, expected: list[float]) -> None:
         np.array([0, 0, 1, 1, 1, 0], np.int32), np.array([0.9, 1, 0.2, 0.35, 0.475, 0.6]), stage(loss=loss), RATE
     )
     np.testing.assert_allclose(weights, expected, atol=1e-6)
+
+
+def test_an_epoch_has_so_many_of_a_class() -> None:
+    drawn = drawer(CLIPS, stage(per_class=2))
+    orders = [drawn.order(np.random.default_rng(seed)) for seed in range(8)]
+    for order in orders:
+        assert sorted(i // 4 for i in order) == [0, 0, 1, 1, 2, 2]
+        assert len(set(order)) == 6
+    assert set().union(*orders) == set(range(12))  # drawn anew each time
+
+
+def test_what_nobody_can_name_counts_for_nothing() -> None:
+    ambiguous = replace(STREAM.recordings[0], ambiguous=((4.0, 5.0),))
+    row = drawer(replace(STREAM, recordings=(ambiguous,)), stage(loss="all", window=60), count=60).draw(
+        0, np.random.default_rng(0)
+    )
+    assert np.flatnonzero(row.weights == 0).tolist() == list(range(40, 50))
+    assert row.weights.sum() == pytest.approx(1)

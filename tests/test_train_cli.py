@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -79,20 +79,37 @@ def measured(*arguments: object) -> dict[str, Any]:
     return found
 
 
+def assert_same(one: Any, other: Any) -> None:
+    """The same counts and labels; numbers that are made of scores to 1e-4, as ONNX and Keras agree on those."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        one, other = list(one.values()), list(other.values())
+    if isinstance(one, list):
+        assert len(one) == len(other)
+        for each, its in zip(one, other, strict=True):
+            assert_same(each, its)
+    else:
+        assert one == (pytest.approx(other, abs=1e-4) if isinstance(one, float) else other)
+
+
 def test_train_leaves_a_run_and_says_what_it_reached(class_folders: Path, cache: Path, tmp_path: Path) -> None:
     recipe, out = tmp_path / "quick.toml", tmp_path / "run"
     recipe.write_text(RECIPE)
     options = ["--out", out, "--recipe", recipe, "--cache", cache, "--fold", 1, "--folds", 4, "--set", "seed=9"]
     result = invoke(train, [class_folders, *options])
     assert result.exit_code == 0, result.output
-    assert "actionstream export" in result.stdout
+    assert "actionstream export" in " ".join(result.stdout.split())
     assert "stage 1: head: epoch 1 of 1, loss" in result.stdout
     assert "held-out fold" in (out / "metrics.json").read_text()
     described = json.loads((out / "run.json").read_text())
     assert described["provenance"]["seed"] == 9
     assert described["provenance"]["data"]["recordings"] == {"training": 9, "validation": 0, "held_out": 3}
-    again = measured(out, class_folders, "--cache", cache, "--fold", 1, "--folds", 4, "--streams", 1, "--seconds", 4)
+    options = [out, class_folders, "--cache", cache, "--folds", 4, "--streams", 1, "--seconds", 4]
+    again = measured(*options, "--fold", 1)
     assert again["clips"] == json.loads((out / "metrics.json").read_text())["clips"]
+    # Asked about the fold that it held out, then about all that it learned from.
+    assert not again["learned_from"]
+    assert measured(*options)["learned_from"]
 
 
 @pytest.mark.timeout(300)  # three trainings
@@ -133,11 +150,25 @@ def test_a_run_and_its_bundle_measure_the_same(
     for more in ([], ["--reset-each-tick"]):
         ours, theirs = (measured(model, *options, *more) for model in (untrained.folder, bundle))
         for name in ("clips", "placed", "streams"):
-            assert theirs[name] == ours[name]
+            assert_same(theirs[name], ours[name])
         assert ours["clips"]["clips"] == 12
         assert np.sum(ours["clips"]["confusion"]) == 12
         assert np.array(ours["clips"]["actions_confusion"])[:, 0].sum() == 0
         assert ours["streams"]["streams"] == 2
+
+
+@pytest.mark.parametrize("kind", ["run", "bundle"])
+def test_a_report_is_one_page(
+    untrained: Run, class_folders: Path, cache: Path, tmp_path: Path, kind: Literal["run", "bundle"]
+) -> None:
+    model = untrained.folder if kind == "run" else pack(untrained, tmp_path / "bundle", clip=None).folder
+    options = ["--cache", cache, "--streams", 1, "--seconds", 5, "--report", tmp_path / "report"]
+    result = invoke(evaluate, [model, class_folders, *options])
+    assert result.exit_code == 0, result.output
+    (page,) = (tmp_path / "report").iterdir()
+    assert page.name == "report.html" and "report.html" in result.stdout.replace("\n", "")
+    text = page.read_text(encoding="utf-8")
+    assert "12 recordings" in text and "Clips taken for something else" in text and "stream_0000" in text
 
 
 def test_one_video_in_which_nothing_happens_counts_false_events(
@@ -145,7 +176,7 @@ def test_one_video_in_which_nothing_happens_counts_false_events(
 ) -> None:
     clip = sorted((class_folders / "none").iterdir())[0]
     found = measured(untrained.folder, clip, "--cache", cache)
-    assert set(found) == {"model", "data", "recordings", "reset_each_tick", "streams"}
+    assert set(found) == {"model", "data", "recordings", "reset_each_tick", "learned_from", "streams"}
     assert found["streams"]["actions"] == 0
     assert found["streams"]["found"] == 1.0
 

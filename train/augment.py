@@ -36,6 +36,10 @@ class Look:
         blur: pixels of a Gaussian blur; 0 is none.
         noise: standard deviation of sensor noise in grey levels; 0 is none.
         seed: of the noise and the texture.
+        upend: upside down.
+        turn: whole turns about the middle, anticlockwise.
+        zoom: size about the middle; what a turn or a smaller size leaves free mirrors the picture.
+        contrast: about each colour's mean over the picture; 1 leaves it.
     """
 
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
@@ -48,6 +52,10 @@ class Look:
     blur: float = 0.0
     noise: float = 0.0
     seed: int = 0
+    upend: bool = False
+    turn: float = 0.0
+    zoom: float = 1.0
+    contrast: float = 1.0
 
 
 PLAIN = Look()
@@ -65,6 +73,8 @@ def draw_look(settings: AugmentSettings, rng: np.random.Generator) -> Look:
     curve = _draw_curve(settings, rng)
     blur, noise, seed = rng.uniform(0.4, 1.0), rng.uniform(1.0, 8.0), int(rng.integers(2**31))
     kept = plain < settings.plain
+    later = rng.spawn(1)[0]  # its own luck: what was drawn before these settings came is drawn as ever
+    turn, zoom, contrast = later.uniform(-1, 1, 3) * (settings.turn, settings.zoom, settings.contrast)
     return Look(
         crop=(0.0, 0.0, 1.0, 1.0) if kept else (left, top, left + keep_width, top + keep_height),
         flip=bool(flip < settings.flip),
@@ -76,6 +86,10 @@ def draw_look(settings: AugmentSettings, rng: np.random.Generator) -> Look:
         blur=blur if blurred < settings.noise else 0.0,
         noise=noise if noisy < settings.noise else 0.0,
         seed=seed,
+        upend=bool(later.uniform() < settings.upend),
+        turn=turn,
+        zoom=1 + zoom,
+        contrast=1 + contrast,
     )
 
 
@@ -95,13 +109,18 @@ def apply_look(look: Look, images: Images, input: Input) -> Images:
     kept = images[:, rows, columns]
     if look.flip:
         kept = kept[:, :, ::-1]
-    return apply_tone(look, _placed(look, np.ascontiguousarray(kept), input))
+    if look.upend:
+        kept = kept[:, ::-1]
+    return apply_tone(look, _turned(look, _placed(look, np.ascontiguousarray(kept), input)))
 
 
 def apply_tone(look: Look, seen: Images) -> Images:
     """Light, colours, blur and noise alone; sizes and places stay."""
     if look.curve is not None:
         seen = np.stack([look.curve[:, channel][seen[..., channel]] for channel in range(3)], axis=-1)
+    if look.contrast != 1:
+        mean = seen.mean(axis=(1, 2), keepdims=True)
+        seen = ((seen - mean) * look.contrast + mean).clip(0, 255).astype(np.uint8)
     if look.gray:
         seen = np.repeat((seen @ LUMA).astype(np.uint8)[..., None], 3, axis=-1)
     if look.blur:
@@ -125,6 +144,16 @@ def _placed(look: Look, images: Images, input: Input) -> Images:
     frames = np.repeat(surround(look, placed[0], (top, left), input)[None], len(placed), axis=0)
     frames[:, top : top + height, left : left + width] = placed
     return frames
+
+
+def _turned(look: Look, images: Images) -> Images:
+    """The pictures (T, H, W, 3) turned and zoomed about their middle."""
+    if look.turn == 0 and look.zoom == 1:
+        return images
+    height, width = images.shape[1:3]
+    change = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), 360 * look.turn, look.zoom)
+    turned = [cv2.warpAffine(image, change, (width, height), borderMode=cv2.BORDER_REFLECT) for image in images]
+    return np.stack(turned).astype(np.uint8)
 
 
 def _base_size(size: tuple[int, int], input: Input) -> tuple[float, float]:

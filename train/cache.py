@@ -14,7 +14,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import chain
@@ -27,8 +26,8 @@ from numpy.typing import NDArray
 import stream.geometry
 import stream.sampling
 from stream.contracts import Fit, Input
-from stream.errors import ConfigError, SourceError
-from stream.sources import open_source
+from train.footage import frames_of, identity
+from train.recordings import Footage
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -45,12 +44,12 @@ class Pictures:
 
     Attributes:
         times: (T,) float64, media seconds after the first frame, rising.
-        images: (T, h, w, 3) uint8 RGB, read-only and memory-mapped.
+        images: (T, h, w, 3) uint8 RGB, read-only and memory-mapped; or ready-made features, (T, D) float32.
         key: hex digest of all that they depend on.
     """
 
     times: NDArray[np.float64]
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     key: str
 
 
@@ -88,32 +87,34 @@ class ArrayCache:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def plain_pictures(cache: ArrayCache, path: Path, input: Input) -> Pictures:
-    """The ticks of `path` exactly as a live camera would give them.
+def plain_pictures(cache: ArrayCache, footage: Footage | Path, input: Input) -> Pictures:
+    """The ticks of a recording exactly as a live camera would give them.
 
     Raises:
-        ConfigError: the file is no video, or has no frame.
+        ConfigError: it is no video, or has no frame.
     """
-    return _pictures(cache, path, input, {"kind": "plain", **asdict(input)}, lambda size: input)
+    return _pictures(cache, footage, input, {"kind": "plain", **asdict(input)}, lambda size: input)
 
 
-def detailed_pictures(cache: ArrayCache, path: Path, input: Input, *, detail: float, oversample: float) -> Pictures:
+def detailed_pictures(
+    cache: ArrayCache, footage: Footage | Path, input: Input, *, detail: float, oversample: float
+) -> Pictures:
     """Ticks for augmentation: finer than the network's, more often, and in the picture's own shape, without a border.
 
     Args:
         cache: where they are kept.
-        path: the video.
+        footage: what is read; a path is that of a video.
         input: what the network sees.
         detail: their size relative to what the network would see of the whole picture.
         oversample: their rate relative to the network's.
 
     Raises:
-        ConfigError: the file is no video, or has no frame.
+        ConfigError: it is no video, or has no frame.
     """
     rate = None if input.rate is None else input.rate * oversample
     wanted = replace(input, rate=rate)
     depends = {"kind": "detailed", "detail": detail, **asdict(wanted)}
-    return _pictures(cache, path, input, depends, lambda size: unbordered(wanted, size, detail))
+    return _pictures(cache, footage, input, depends, lambda size: unbordered(wanted, size, detail))
 
 
 def unbordered(input: Input, size: tuple[int, int], detail: float) -> Input:
@@ -135,33 +136,27 @@ def digest(value: Any) -> str:
 
 def _pictures(
     cache: ArrayCache,
-    path: Path,
+    footage: Footage | Path,
     input: Input,
     depends: dict[str, Any],
     wanted: Callable[[tuple[int, int]], Input],
 ) -> Pictures:
-    status = path.stat()
-    file = [str(path.resolve()), status.st_size, status.st_mtime_ns]
-    arrays, key = cache.get({**depends, "file": file, "code": _code()}, lambda: _decode(path, input, wanted))
+    footage = footage if isinstance(footage, Footage) else Footage(footage)
+    file = identity(footage)
+    arrays, key = cache.get({**depends, "file": file, "code": seen_by()}, lambda: _decode(footage, input, wanted))
     return Pictures(np.asarray(arrays["times"]), arrays["images"], key)
 
 
-def _decode(path: Path, input: Input, wanted: Callable[[tuple[int, int]], Input]) -> Arrays:
-    """The ticks of a file; the size of its first picture decides, by `wanted`, at which size and rate."""
-    try:
-        with closing(open_source(str(path), input)) as source:
-            frames = source.frames()
-            first = next(frames, None)
-            if first is None:
-                raise ConfigError(f"{path} holds no frame: expected a video; remove the file or replace it")
-            sampled = stream.sampling.ticks(chain([first], frames), wanted(first.picture.size))
-            times, images = zip(*((tick.time, tick.image) for tick in sampled), strict=True)
-    except SourceError as error:
-        raise ConfigError(f"{path} is no video that can be read ({error}): remove the file or replace it") from error
+def _decode(footage: Footage, input: Input, wanted: Callable[[tuple[int, int]], Input]) -> Arrays:
+    """The ticks of a recording; the size of its first picture decides, by `wanted`, at which size and rate."""
+    frames = frames_of(footage, input)
+    first = next(frames)
+    sampled = stream.sampling.ticks(chain([first], frames), wanted(first.picture.size))
+    times, images = zip(*((tick.time, tick.image) for tick in sampled), strict=True)
     return {"times": np.asarray(times, np.float64) - times[0], "images": np.stack(images)}
 
 
 @cache
-def _code() -> str:
+def seen_by() -> str:
     """Digest of the code that decides which pictures are seen, and how."""
     return digest([inspect.getsource(stream.geometry), inspect.getsource(stream.sampling)])

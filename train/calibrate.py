@@ -20,10 +20,11 @@ from stream.errors import ConfigError
 from train.cache import ArrayCache
 from train.datasets import Dataset, fingerprint, read_dataset
 from train.forward import CachedFeatures, Forward
+from train.readable import readable
 from train.report import progress_bar
 from train.runs import RECIPE, Run, load_run, save_decision
 from train.settings import DecisionSettings, Recipe, read_recipe
-from train.splits import divide
+from train.splits import fold_of, outside_test
 from train.streams import Stream, annotated_streams, joined_streams
 from train.thresholds import Scored, fit_decision, trials
 from train.views import PlainViews
@@ -57,7 +58,10 @@ def calibrate(
     settings = recipe.decision
     if false_per_minute is not None:
         settings = settings.model_copy(update={"false_per_minute": false_per_minute})
-    dataset = read_dataset(data, none=run.none, group=recipe.data.group)
+    same = run.provenance["data"]["folder"] == data.name  # a split is of the data that it was made for
+    split = recipe.data.split if same else None
+    named = read_dataset(data, none=run.none, group=recipe.data.group, split=split)
+    dataset = readable(named, cache, console)
     if not set(dataset.labels) <= set(run.labels):
         raise ConfigError(
             f"{data} has labels {', '.join(dataset.labels)}, {folder.name} knows {', '.join(run.labels)}: name data of "
@@ -69,7 +73,9 @@ def calibrate(
             f"{folder.name} learned from {data.name}: name data that it has not seen, or, with --fold-run, the runs of "
             "its folds"
         )
-    parts = parts or [(run, tuple(range(len(dataset.recordings))))]
+    parts = parts or [(run, outside_test(dataset))]
+    if not any(members for _, members in parts):
+        raise ConfigError(f"{data} is a test set alone: thresholds are fitted before one is touched; name other data")
     scored: list[Scored] = []
     with progress_bar(console) as bar:
         for asked, members in parts:
@@ -126,4 +132,4 @@ def _held_out(run: Run, dataset: Dataset, recipe: Recipe) -> tuple[Run, tuple[in
             "on these very data"
         )
     fold, folds = int(found[1]), int(found[2])
-    return run, divide(dataset, tuple(range(len(dataset.recordings))), folds, recipe.seed)[fold]
+    return run, fold_of(dataset, fold, folds, recipe.seed)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from stream.commands.options import examples
+from train.options import changes_of, recipe_options, without_folders
 
 FOLDER = click.Path(path_type=Path)
 
@@ -18,15 +19,14 @@ FOLDER = click.Path(path_type=Path)
     epilog=examples(
         "actionstream train clips --out runs/first",
         "actionstream train clips --out runs/fold0 --fold 0 --weights mobilenet_v2.weights.h5",
-        "actionstream train clips --out runs/quick --set stages.0.epochs=5",
+        "actionstream train clips --out runs/lstm --recipe mobilenet-lstm --epochs 5",
+        "actionstream train clips --out runs/vgg --recipe keras-cnn-rnn --backbone VGG16 --weights none --finetune 4",
     )
 )
 @click.argument("data", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="Run folder; an unfinished run in it is gone on with.")
 @click.option("--recipe", default="streaming-gru", show_default=True, help="A recipe's name, or a TOML file.")
-@click.option("--weights", type=FOLDER, help="The backbone's first weights, a file or another run.")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting, as in stages.0.epochs=5.")
-@click.option("--seed", type=click.IntRange(min=0), help="Overrides the recipe's seed.")
+@recipe_options
 @click.option("--fold", type=click.IntRange(min=0), help="Hold this fold out, from 0, and measure on it.")
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Number of folds.")
 @click.option("--cache", type=FOLDER, help="Where pictures and features are kept; your cache folder if left out.")
@@ -35,15 +35,13 @@ def train(
     data: Path,
     out: Path,
     recipe: str,
-    weights: Path | None,
-    changes: tuple[str, ...],
-    seed: int | None,
     fold: int | None,
     folds: int,
     cache: Path | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
-    """Train a recogniser on DATA: class folders of clips, or streams with annotations.json."""
+    """Train a recogniser on DATA: clips or streams in any of the formats that `data check` knows."""
     from train.quiet import quiet_tensorflow
 
     quiet_tensorflow()
@@ -53,21 +51,16 @@ def train(
     from train.report import print_results
     from train.settings import read_recipe
 
-    changed = dict(_setting(change) for change in changes)
-    if weights is not None:
-        changed["model.weights"] = str(weights)
-    if seed is not None:
-        changed["seed"] = seed
     told = console(stderr=as_json)
     fit.train(
         data,
-        read_recipe(recipe, changed),
+        read_recipe(recipe, changes_of(**options)),
         out,
         cache=ArrayCache(cache or default_folder()),
         console=told,
         fold=fold,
         folds=folds,
-        command=" ".join(["actionstream train", *(_without_folders(word) for word in sys.argv[2:])]),
+        command=" ".join(["actionstream train", *(without_folders(word) for word in sys.argv[2:])]),
     )
     results = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     if as_json:
@@ -123,18 +116,22 @@ def calibrate(
         "actionstream evaluate runs/first clips",
         "actionstream evaluate runs/fold0 clips --fold 0",
         "actionstream evaluate models/first streams --reset-each-tick",
+        "actionstream evaluate runs/first streams --report out/first",
     )
 )
 @click.argument("model", type=FOLDER)
 @click.argument("data", type=FOLDER)
 @click.option("--fold", type=click.IntRange(min=0), help="Only this fold's recordings, from 0.")
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Number of folds.")
+@click.option("--split", help="Number of an official split, or a list of filename:training; the model's if left out.")
+@click.option("--group", metavar="REGEX", help="What it finds in a recording's name is its group; the model's.")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="Of folds, places and joined streams; the model's if left out."
 )
 @click.option("--streams", type=click.IntRange(min=1), default=20, show_default=True, help="Streams joined from clips.")
 @click.option("--seconds", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Length of each.")
 @click.option("--reset-each-tick", is_flag=True, help="Forget everything before each tick: what is memory worth?")
+@click.option("--report", type=FOLDER, help="Folder to write report.html to: one page with all of it, and pictures.")
 @click.option("--cache", type=FOLDER, help="Where pictures are kept; your cache folder if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(
@@ -142,10 +139,13 @@ def evaluate(
     data: Path,
     fold: int | None,
     folds: int,
+    split: str | None,
+    group: str | None,
     seed: int | None,
     streams: int,
     seconds: float,
     reset_each_tick: bool,
+    report: Path | None,
     cache: Path | None,
     as_json: bool,
 ) -> None:
@@ -156,38 +156,31 @@ def evaluate(
     from stream.commands.terminal import console
     from train.cache import ArrayCache, default_folder
     from train.measure import measure
-    from train.report import print_results
+    from train.report import print_results, progress_bar
 
     told = console(stderr=as_json)
-    results = measure(
+    measured = measure(
         model,
         data,
         cache=ArrayCache(cache or default_folder()),
         console=told,
         fold=fold,
         folds=folds,
+        group=group,
+        split=split,
         seed=seed,
         count=streams,
         seconds=seconds,
         reset=reset_each_tick,
     )
     if as_json:
-        click.echo(json.dumps(results))
+        click.echo(json.dumps(measured.results))
     else:
-        print_results(results, told)
+        print_results(measured.results, told)
+    if report is not None:
+        from train.report_page import STEPS, write_page
 
-
-def _setting(text: str) -> tuple[str, Any]:
-    """`name=value` as a name and a number, a truth, a list or, failing that, a text."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"expected NAME=VALUE, got {text!r}", param_hint="--set")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
-
-
-def _without_folders(word: str) -> str:
-    """`word` of a command line for a bundle's provenance: where a file lay on this machine is nobody's business."""
-    return Path(word).name if Path(word).is_absolute() else word
+        with progress_bar(told) as bar:
+            shown = bar.add_task("report", total=STEPS)
+            page = write_page(measured, model, report, advance=lambda: bar.advance(shown))
+        told.print(f"report: {page}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import platform
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,21 +20,25 @@ from rich.console import Console
 
 from stream.errors import ConfigError
 from stream.schema import Decision
-from train.cache import ArrayCache, detailed_pictures, digest, plain_pictures
+from train.cache import ArrayCache, digest
 from train.calibrate import judged_streams, score
 from train.checkpoint import CHECKPOINT, Reached, load_checkpoint
+from train.clips import ClipViews
 from train.datasets import Dataset, fingerprint, read_dataset
 from train.evaluate import evaluate_clips, evaluate_streams, placed_clips, plain_clips
 from train.forward import Forward
 from train.judges import KerasJudge
-from train.models import Network, build
-from train.report import draw_confusion, draw_learning_curves, history_csv, progress_bar
+from train.models import FILES, Network, build
+from train.plots import draw_confusion, draw_learning_curves
+from train.readable import readable
+from train.report import history_csv, progress_bar
 from train.runs import RECIPE, RUN, Run, begin_from, load_run, replace_text, save_run
-from train.settings import Recipe, write_recipe
+from train.settings import ComputeSettings, Recipe, write_recipe
 from train.splits import Split, split
 from train.stages import BEST, Task, run_stage
+from train.stepper import strategy_of
 from train.thresholds import fit_decision, trials
-from train.views import PlainViews
+from train.views import FrameViews, PlainViews
 
 PACKAGES = ("tensorflow", "keras", "numpy", "av", "opencv-python")
 
@@ -51,7 +57,7 @@ def train(
     """The finished run in `out`, trained on the recordings in `data`.
 
     Args:
-        data: class folders of clips, or untrimmed streams with annotations.json.
+        data: clips or untrimmed streams, in any format of train.formats.
         recipe: every setting.
         out: the run folder; one with an unfinished run of the same task is gone on with.
         cache: for pictures and features.
@@ -63,15 +69,24 @@ def train(
     Raises:
         ConfigError: bad data or settings, a finished run or something else in `out`.
     """
-    dataset = read_dataset(data, none=recipe.data.none, group=recipe.data.group)
-    divided = split(dataset, validation=recipe.data.validation, seed=recipe.seed, fold=fold, folds=folds)
+    named = read_dataset(data, none=recipe.data.none, group=recipe.data.group, split=recipe.data.split)
+    division = partial(split, validation=recipe.data.validation, seed=recipe.seed, fold=fold, folds=folds)
+    division(named)  # what names alone forbid is said before anything is read
+    dataset = readable(named, cache, console)
+    recipe = _settled(recipe, dataset, cache)
+    divided = division(dataset)
     described = _describe(dataset, divided, fold, folds) | {"group": recipe.data.group}
+    if recipe.data.split and recipe.data.split.isdecimal():  # a list's place on this machine is nobody's business
+        described["split"] = recipe.data.split
     checkpoint = _open_folder(out, digest([recipe.model_dump(mode="json"), described]))
 
     keras.utils.set_random_seed(recipe.seed)
-    network = _begin(recipe, len(dataset.labels))
+    strategy = strategy_of(recipe.compute.devices)
+    with strategy.scope():
+        network = _begin(recipe, len(dataset.labels))
     plain = PlainViews(dataset, cache, recipe.input.contract())
-    task = Task(recipe, plain, divided, network, Forward(network), out, console)
+    shown = ClipViews(dataset, cache, plain.input, recipe.clips) if recipe.clips else plain
+    task = Task(recipe, plain, shown, divided, network, Forward(network), out, console, strategy)
     _decode(task)
     write_recipe(recipe, out / RECIPE)
     _describe_network(task)
@@ -82,9 +97,10 @@ def train(
         state = None
     _write_history(reached, out)
 
+    task = _as_it_runs(task)
     decision = _decide(task)
     run = Run(
-        network=network,
+        network=task.network,
         labels=dataset.labels,
         none=dataset.none,
         input=recipe.input.contract(),
@@ -108,14 +124,50 @@ def train(
     return run
 
 
+def _settled(recipe: Recipe, dataset: Dataset, cache: ArrayCache) -> Recipe:
+    """The recipe with what only the data can say: the live rate of `uniform` clips, and all about ready features.
+
+    Raises:
+        ConfigError: features from files for a network that wants pictures.
+    """
+    first = dataset.recordings[0]
+    if first.features is not None:
+        if recipe.model.backbone != FILES:
+            raise ConfigError(
+                f"{dataset.root} holds ready-made features, no pictures: expected a recipe that takes them, such as "
+                f"miniroad, or --backbone {FILES}; got backbone {recipe.model.backbone}"
+            )
+        model = recipe.model.model_copy(update={"dimension": dataset.features(first)[0].shape[1]})
+        input = recipe.input.model_copy(update={"rate": first.fps or recipe.input.rate})
+        unchanged = recipe.augment.model_copy(update={"enabled": False})
+        return recipe.model_copy(update={"model": model, "input": input, "augment": unchanged, "clips": None})
+    if recipe.clips is None or recipe.clips.take != "uniform":
+        return recipe
+    rate = round(ClipViews(dataset, cache, recipe.input.contract(), recipe.clips).median_rate(), 4)
+    return recipe.model_copy(update={"input": recipe.input.model_copy(update={"rate": rate})})
+
+
 def _begin(recipe: Recipe, classes: int) -> Network:
     """The network before the first stage; its backbone that of another run where the recipe's weights name one."""
     weights = recipe.model.weights
+    input, precision = recipe.input.contract(), recipe.compute.precision
     if weights is None or not Path(weights).is_dir():
-        return build(recipe.model, recipe.input.contract(), classes)
-    network = build(recipe.model.model_copy(update={"weights": None}), recipe.input.contract(), classes)
+        return build(recipe.model, input, classes, precision=precision)
+    network = build(recipe.model.model_copy(update={"weights": None}), input, classes, precision=precision)
     begin_from(network, load_run(weights))
     return network
+
+
+def _as_it_runs(task: Task) -> Task:
+    """The task with its network as it will be loaded: in float32, and on one device, whatever it was trained in."""
+    compute, trained = task.recipe.compute, task.network
+    if compute == ComputeSettings():
+        return task
+    settings = task.recipe.model.model_copy(update={"weights": None})
+    network = build(settings, task.plain.input, len(task.dataset.labels))
+    network.features.set_weights(trained.features.get_weights())
+    network.head.set_weights(trained.head.get_weights())
+    return replace(task, network=network, forward=Forward(network))
 
 
 def _open_folder(out: Path, task: str) -> tuple[Reached, dict[str, Any] | None]:
@@ -130,11 +182,16 @@ def _open_folder(out: Path, task: str) -> tuple[Reached, dict[str, Any] | None]:
 
 def _decode(task: Task) -> None:
     """Reads every recording once, so that a file that is no video is named before any training."""
-    input, data = task.recipe.input.contract(), task.recipe.data
+    recipe, dataset, split = task.recipe, task.dataset, task.split
+    finer = recipe.augment.enabled and recipe.clips is None
+    judged = {*(split.validation or split.training), *split.held_out}
     with progress_bar(task.console) as bar:
-        for recording in bar.track(task.dataset.recordings, description="pictures"):
-            plain_pictures(task.plain.cache, recording.path, input)
-            detailed_pictures(task.plain.cache, recording.path, input, detail=data.detail, oversample=data.oversample)
+        for i in bar.track(range(len(dataset.recordings)), description="pictures"):
+            task.shown.whole(i)
+            if i in judged:
+                task.plain.plain(i)
+            if finer:
+                FrameViews(task.plain, recipe).detailed(i)
 
 
 def _decide(task: Task) -> Decision:
@@ -162,6 +219,8 @@ def _measure(task: Task, run: Run) -> dict[str, Any]:
     """What the run reaches on recordings that did not train it, written and drawn; nothing where there are none."""
     members = task.split.held_out or task.split.validation
     on = "held-out fold" if task.split.held_out else "validation"
+    if any(task.dataset.recordings[i].part == "test" for i in task.split.held_out):
+        on = "test set"
     measured: dict[str, Any] = {"on": on, "recordings": len(members)}
     if members:
         judge, seed = KerasJudge(run, task.forward, task.plain.cache), task.recipe.seed
@@ -175,7 +234,8 @@ def _measure(task: Task, run: Run) -> dict[str, Any]:
                 clips = plain_clips(task.plain, members)
                 placed = placed_clips(task.plain, members, seed)
                 measured["clips"] = evaluate_clips(judge, clips, reset=False, advance=advance)
-                measured["placed"] = evaluate_clips(judge, placed, reset=False, advance=advance)
+                if placed:
+                    measured["placed"] = evaluate_clips(judge, placed, reset=False, advance=advance)
             streams = judged_streams(task.plain, members, task.recipe.decision, seed=seed + 1)
             measured["streams"] = evaluate_streams(judge, streams, reset=False, advance=advance)
         matrix = measured["clips" if "clips" in measured else "streams"]["confusion"]

@@ -16,7 +16,8 @@ import tensorflow as tf
 from keras import ops
 from numpy.typing import NDArray
 
-import train.models
+import train.backbones
+import train.shift
 from train.cache import ArrayCache
 from train.models import Network, step, unroll, zeros
 
@@ -31,8 +32,10 @@ def see(network: Network, frames: Tensor, states: list[Tensor], *, training: boo
     """Features (N, T, D) of frames (N, T, H, W, 3) uint8, and the feature states after the last tick.
 
     The states before each tick come from a first pass, without gradients; where they depend on little (the previous
-    picture), TensorFlow prunes all else from that pass.
+    picture), TensorFlow prunes all else from that pass. States that are learned themselves are passed on step by step.
     """
+    if network.learns_state:
+        return unroll(network.features, frames, states, training=training)
     rows, ticks = frames.shape[:2]
     flat = tf.reshape(frames, (rows * ticks, *frames.shape[2:]))
     before: list[Tensor] = []
@@ -132,6 +135,7 @@ class CachedFeatures:
         """Makes a reader for the weights that `forward` has now."""
         self._forward, self._cache = forward, cache
         self._backbone = _backbone_key(forward.network)
+        self._passes = not forward.network.features.weights
 
     def get(self, pictures: str, load: Callable[[], NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Features (T, D) float32 of a recording.
@@ -140,6 +144,8 @@ class CachedFeatures:
             pictures: key of its pictures.
             load: gives them, (T, H, W, 3); called only where the features are not there yet.
         """
+        if self._passes:  # features from files
+            return np.asarray(load(), np.float32)
         depends = {"kind": "features", "backbone": self._backbone, "pictures": pictures}
         arrays, _ = self._cache.get(depends, lambda: {"features": self._forward.features(load())})
         return np.asarray(arrays["features"])
@@ -150,8 +156,10 @@ class CachedFeatures:
 
 
 def _backbone_key(network: Network) -> str:
-    """Digest of all that decides what features are made of pictures: the code, and the weights in order."""
-    found = hashlib.sha256(inspect.getsource(train.models).encode())
+    """Digest of all that decides what features are made of pictures: the code, its precision, the weights in order."""
+    code = "".join(inspect.getsource(module) for module in (train.backbones, train.shift))
+    found = hashlib.sha256(code.encode())
+    found.update("".join(sorted({layer.compute_dtype for layer in network.features.layers})).encode())
     for weight in network.features.weights:
         found.update(str(weight.shape).encode())
         found.update(np.ascontiguousarray(weight.numpy()).tobytes())

@@ -45,13 +45,23 @@ class Judgement:
 
 
 class Judge(Protocol):
-    """Whoever can be evaluated."""
+    """Whoever can be evaluated.
+
+    Attributes:
+        labels, none, input: as in a bundle.
+        name: what it is called by.
+        provenance: how it was made.
+        decision: how it decides; its scores are calibrated with that temperature.
+        warmup: ticks before which nothing starts.
+    """
 
     labels: tuple[str, ...]
     none: str
     input: Input
     name: str
     provenance: dict[str, Any]
+    decision: Decision
+    warmup: int
 
     def judge(self, streams: Sequence[Stream], *, reset: bool = False, advance: Advance) -> list[Judgement]:
         """A judgement of each stream, from zero state; with `reset`, zero state before every single tick."""
@@ -64,9 +74,9 @@ class KerasJudge:
         """Makes a judge of a run and its network over time; features are kept in the cache."""
         self.labels, self.none, self.input, self.name = run.labels, run.none, run.input, run.folder.name
         self.provenance = run.provenance
-        self._decision = Decision.model_validate(run.decision)
+        self.decision = Decision.model_validate(run.decision)
         self._window = run.temporal["window"] if run.temporal["mode"] == "window" else None
-        self._warmup = int(run.temporal["warmup"])
+        self.warmup = int(run.temporal["warmup"])
         self._forward, self._cached = forward, CachedFeatures(forward, cache)
 
     def judge(self, streams: Sequence[Stream], *, reset: bool = False, advance: Advance) -> list[Judgement]:
@@ -76,11 +86,11 @@ class KerasJudge:
             features.append(self._forward.features(stream.images, reset=True) if reset else self._cached.of(stream))
             advance()
         logits = self._forward.logits(features, window=self._window, reset=reset)
-        settings = Settings(self.labels, self.none, self._decision.labels, self._decision.smoothing, self.name)
+        settings = Settings(self.labels, self.none, self.decision.labels, self.decision.smoothing, self.name)
         judgements = []
         for stream, each in zip(streams, logits, strict=True):
-            scores = scores_of(each, self._decision.temperature)
-            judgements.append(Judgement(scores, *run_decision(settings, Scored(stream, scores), self._warmup)))
+            scores = scores_of(each, self.decision.temperature)
+            judgements.append(Judgement(scores, *run_decision(settings, Scored(stream, scores), self.warmup)))
         return judgements
 
 
@@ -91,7 +101,8 @@ class BundleJudge:
         """Makes a judge of a loaded bundle."""
         self._recognizer = recognizer
         self.labels, self.none, self.input = recognizer.labels, recognizer.none, recognizer.input
-        self.name, self.provenance = recognizer.model, recognizer.bundle.spec.provenance
+        self.name, spec = recognizer.model, recognizer.bundle.spec
+        self.provenance, self.decision, self.warmup = spec.provenance, spec.decision, spec.temporal.warmup
 
     def judge(self, streams: Sequence[Stream], *, reset: bool = False, advance: Advance) -> list[Judgement]:
         """As in `Judge`."""
@@ -118,9 +129,9 @@ class BundleJudge:
         for tick in stream.ticks():
             scores.append(self._recognizer.step([tick])[0].scores)
             self._recognizer.reset(stream.name)
-        spec, stacked = self._recognizer.bundle.spec, np.stack(scores)
-        settings = Settings(self.labels, self.none, spec.decision.labels, spec.decision.smoothing, self.name)
-        return Judgement(stacked, *run_decision(settings, Scored(stream, stacked), spec.temporal.warmup))
+        stacked = np.stack(scores)
+        settings = Settings(self.labels, self.none, self.decision.labels, self.decision.smoothing, self.name)
+        return Judgement(stacked, *run_decision(settings, Scored(stream, stacked), self.warmup))
 
 
 def load_judge(folder: Path, cache: ArrayCache) -> Judge:

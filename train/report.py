@@ -1,43 +1,23 @@
-"""What training and measuring leave for people to look at: tables in the terminal, pictures in the run's folder.
-
-Nothing is computed here but what a picture needs. matplotlib draws into files only, without a display.
-"""
+"""What training and measuring tell in the terminal: progress, and tables of what was reached. Nothing is computed."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
-
-INK, QUIET, FIRST, SECOND = "#1f2933", "#9aa5b1", "#2563eb", "#ea580c"
-STYLE = {
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": QUIET,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": "#e4e7eb",
-    "figure.dpi": 130,
-}
-
 Result = dict[str, Any]
+NOT_DEFINED = "not defined"
+"""What is said of a number that these data cannot give, as of the precision on a class that does not happen."""
+
+KINDS = ("decided", "argmax")
+"""Decided labels and raw ones, as results name them."""
+LEARNED = "The model learned from these very data: what it reaches here says nothing about data that it has not seen."
 
 
 def progress_bar(console: Console) -> Progress:
@@ -56,95 +36,86 @@ def history_csv(history: Sequence[Result]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def draw_learning_curves(history: Sequence[Result], path: Path) -> None:
-    """Draws loss and accuracy over all epochs, with the stages and each one's best epoch marked, into a PNG."""
-    epochs = np.arange(1, len(history) + 1)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-        for axis, measure in zip(axes, ("loss", "accuracy"), strict=True):
-            for prefix, color in (("", FIRST), ("validation_", SECOND)):
-                values = [row.get(prefix + measure, np.nan) for row in history]
-                if not np.isnan(values).all():
-                    axis.plot(epochs, values, color=color, marker=".", label="validation" if prefix else "training")
-            axis.set_title(measure, pad=20)
-            axis.set_xlabel("epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.grid(axis="y")
-            _mark_stages(axis, history)
-            axis.legend(frameon=False)
-        axes[1].set_ylim(0, 1.02)
-        figure.savefig(path)
-        plt.close(figure)
-
-
-def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], title: str, path: Path) -> None:
-    """Draws counts (K, K), true labels down and guesses across, coloured by each row's shares, into a PNG."""
-    counts = np.asarray(matrix)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = 2.6 + 0.62 * len(labels)
-    with plt.rc_context(STYLE):
-        figure, axis = plt.subplots(figsize=(side + 0.6, side), layout="constrained")
-        image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.argwhere(counts > 0):
-            color = "white" if shares[row, column] > 0.55 else INK
-            axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=color)
-        axis.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
-        axis.set_yticks(range(len(labels)), labels)
-        axis.set(xlabel="taken for", ylabel="is")
-        axis.set_title(title)
-        axis.tick_params(length=0)
-        for spine in axis.spines.values():
-            spine.set_visible(False)
-        bar = figure.colorbar(image, ax=axis, fraction=0.046, label="share of the row")
-        bar.outline.set_visible(False)
-        figure.savefig(path)
-        plt.close(figure)
-
-
 def print_results(results: Result, console: Console) -> None:
     """Prints what was measured: one table for all, and one a label where streams were judged."""
-    table = Table("measured on", "what", "value", title=results.get("model"), title_justify="left")
+    table = Table("measured on", "what", "decided", "raw", title=results.get("model"), title_justify="left")
     for name, result in results.items():
         if isinstance(result, dict):
-            for row, (what, value) in enumerate(_rows(result)):
-                table.add_row(name if row == 0 else "", what, value)
+            for row, line in enumerate(_clip_rows(result) if "clips" in result else _stream_rows(result)):
+                table.add_row(name if row == 0 else "", *line)
+            table.add_section()
     console.print(table)
     if "streams" in results:
         _print_labels(results["streams"], console)
+        if not results["streams"]["actions"]:
+            console.print("Nothing happens here: numbers that need an action are not defined.")
+    if results.get("learned_from"):
+        console.print(LEARNED)
 
 
-def _rows(result: Result) -> list[tuple[str, str]]:
-    if "clips" in result:
-        return [
-            (f"all {result['clips']} clips, at the last tick", f"{result['accuracy']:.1%}"),
-            (f"{result['actions']} clips of actions, over the actions", f"{result['actions_accuracy']:.1%}"),
-        ]
-    found = [(f"of {result['actions']} actions found", f"{result['found']:.1%}")] if result["actions"] else []
+def share(value: float | None) -> str:
+    """As a percentage."""
+    return NOT_DEFINED if value is None else f"{value:.1%}"
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """With two places, and its unit."""
+    return NOT_DEFINED if value is None else f"{value:.2f}{unit}"
+
+
+def _clip_rows(result: Result) -> list[tuple[str, ...]]:
+    """Name, value by decided labels (empty where a number is of scores alone), value by the highest score."""
     return [
-        ("decided ticks right", f"{result['decided_accuracy']:.1%}"),
-        ("ticks right by highest score", f"{result['argmax_accuracy']:.1%}"),
-        *found,
-        (f"false events a minute, in {result['minutes']:.1f} minutes", f"{result['false_per_minute']:.2f}"),
+        (
+            f"all {result['clips']} clips, at the last tick",
+            share(result["decided_accuracy"]),
+            share(result["accuracy"]),
+        ),
+        ("at half of the clip", share(result["decided_accuracy_half"]), share(result["accuracy_half"])),
+        ("by the mean of its scores", "", share(result["accuracy_mean"])),
+        (f"{result['actions']} of actions, over the actions", "", share(result["actions_accuracy"])),
     ]
 
 
+def _stream_rows(result: Result) -> list[tuple[str, ...]]:
+    """Name, value by decided labels and events, value by scores and the highest of them."""
+    return [
+        (f"ticks right, in {result['minutes']:.1f} minutes", *_both(result, "accuracy")),
+        *([(f"of {result['actions']} actions found", share(result["found"]), "")] if result["actions"] else []),
+        ("false events a minute", f"{result['false_per_minute']:.2f}", ""),
+        ("false alarms an hour", f"{result['false_per_hour']:.1f}", ""),
+        ("time to detect, median", number(result["detect_median_s"], " s"), ""),
+        ("time to detect, 90% within", number(result["detect_p90_s"], " s"), ""),
+        ("per-frame mAP", "", share(result["frame_map"])),
+        ("per-frame mcAP (chance: 50%)", "", share(result["frame_mcap"])),
+        *(
+            (f"p-mAP of starts within {s} s", *(share(result[f"{kind}_p_map"][s - 1]) for kind in KINDS))
+            for s in (1, 5, 10)
+        ),
+        *((f"segmental F1@{k}", *_both(result, f"f1_{k}")) for k in (10, 25, 50)),
+        ("edit score", *_both(result, "edit")),
+        (
+            f"changes a minute (truth: {number(result['true_changes_per_minute'])})",
+            *(number(result[f"{kind}_changes_per_minute"]) for kind in KINDS),
+        ),
+        ("calibration error (ECE)", "", share(result["ece_after"])),
+        ("before the temperature", "", share(result["ece_before"])),
+        ("rejection AUROC (chance: 50%)", "", share(result["rejection_auroc"])),
+    ]
+
+
+def _both(result: Result, name: str) -> tuple[str, ...]:
+    """A share by decided labels, and by the highest score."""
+    return tuple(share(result[f"{kind}_{name}"]) for kind in KINDS)
+
+
 def _print_labels(result: Result, console: Console) -> None:
-    table = Table("label", "ticks right", "actions", "found", "false")
+    """Ticks right by highest score, average precisions of the scores, and events, a label."""
+    table = Table("label", "ticks right", "AP", "cAP", "actions", "found", "false")
     for label in result["labels"]:
         recall, found = result["argmax_recall"].get(label), result["found_by_label"].get(label, {})
+        precise = result["ap_by_label"].get(label, {})
+        shares = [precise.get("ap"), precise.get("cap")]
         counts = [str(found.get(column, "")) for column in ("actions", "found", "false")]
-        table.add_row(label, "" if recall is None else f"{recall:.1%}", *counts)
+        table.add_row(label, *("" if each is None else f"{each:.1%}" for each in (recall, *shares)), *counts)
     console.print(table)
-
-
-def _mark_stages(axis: Any, history: Sequence[Result]) -> None:
-    """A line where a stage begins, and a ring at each stage's best epoch."""
-    for stage in sorted({row["stage"] for row in history}):
-        rows = [i for i, row in enumerate(history) if row["stage"] == stage]
-        if rows[0]:
-            axis.axvline(rows[0] + 0.5, color=QUIET, linestyle=":", linewidth=1)
-        name = history[rows[0]]["kind"]
-        axis.annotate(name, (rows[0] + 1, 1), xycoords=("data", "axes fraction"), color=QUIET, va="bottom", fontsize=8)
-        losses = [history[i].get("validation_loss", np.nan) for i in rows]
-        if not np.isnan(losses).all():
-            axis.axvline(rows[int(np.nanargmin(losses))] + 1, color=SECOND, alpha=0.25, linewidth=3)

@@ -114,14 +114,24 @@ class RowDrawer:
     def order(self, rng: np.random.Generator) -> list[int]:
         """The recordings of an epoch, shuffled: each clip once, those of nothing at most as often as all others.
 
-        A stream comes once for every window that fits into it.
+        A stream comes once for every window that fits into it. Of a class of clips at most the stage's `per_class`.
         """
         if self._dataset.untrimmed:
             return [int(i) for i in rng.permutation(self._windows)]
-        nothing = self._nothing
-        if len(nothing) > len(self._actions) > 0:
-            nothing = rng.choice(nothing, len(self._actions), replace=False).tolist()
-        return [int(i) for i in rng.permutation(self._actions + nothing)]
+        actions, nothing = self._actions, self._nothing
+        if self._stage.per_class:
+            actions = [i for members in self._classes() for i in _some(members, self._stage.per_class, rng)]
+            nothing = _some(nothing, self._stage.per_class, rng)
+        if actions:
+            nothing = _some(nothing, len(actions), rng)
+        return [int(i) for i in rng.permutation(actions + nothing)]
+
+    def _classes(self) -> list[list[int]]:
+        """The clips of each action."""
+        by_label: dict[str | None, list[int]] = {}
+        for i in self._actions:
+            by_label.setdefault(self._dataset.recordings[i].label, []).append(i)
+        return list(by_label.values())
 
     def draw(self, recording: int, rng: np.random.Generator) -> Row:
         """A row with (some of) `recording` in it."""
@@ -178,19 +188,26 @@ class RowDrawer:
         return Piece(view, np.arange(first, min(view.count, first + length), stride, dtype=np.float64))
 
     def _row(self, pieces: list[Piece]) -> Row:
-        targets = np.concatenate([self._targets(piece) for piece in pieces])
+        truths = [self._truth(piece) for piece in pieces]
+        targets, counted = (np.concatenate(each) for each in zip(*truths, strict=True))
         progress = np.concatenate([(piece.positions + 1) / piece.view.count for piece in pieces])
-        weights = tick_weights(targets, progress, self._stage, self._rate / self._stage.stride)
+        weights = tick_weights(targets, progress, self._stage, self._rate / self._stage.stride, counted)
         missing = self._stage.window - len(targets)
         return Row(tuple(pieces), np.pad(targets, (0, missing), mode="edge"), np.pad(weights, (0, missing)))
 
-    def _targets(self, piece: Piece) -> NDArray[np.int32]:
+    def _truth(self, piece: Piece) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Label numbers (n,) of the piece's ticks, and which of them count."""
+        recording = self._dataset.recordings[piece.view.recording]
         times = piece.positions * piece.view.speed / self._rate
-        return self._dataset.targets(self._dataset.recordings[piece.view.recording], times)
+        return self._dataset.targets(recording, times), self._dataset.counted(recording, times)
 
 
 def tick_weights(
-    targets: NDArray[np.int32], progress: NDArray[np.float64], stage: StageSettings, rate: float
+    targets: NDArray[np.int32],
+    progress: NDArray[np.float64],
+    stage: StageSettings,
+    rate: float,
+    counted: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
     """The share (T,) float32 of each tick in the loss, summing to 1; a row without any tick that counts gets zeros.
 
@@ -199,6 +216,7 @@ def tick_weights(
         progress: (T,) the share (0-1) of its recording that has been seen at each tick.
         stage: its loss and its burn-in.
         rate: ticks of the row a second.
+        counted: (T,) which ticks may count; None for all.
     """
     changed = np.flatnonzero(np.diff(targets, prepend=-1))
     lengths = np.diff(np.append(changed, len(targets)))
@@ -214,7 +232,14 @@ def tick_weights(
         weights = (age >= round(stage.burn_in * rate)).astype(np.float64)
     else:
         weights = np.ones(len(targets))
+    if counted is not None:
+        weights = weights * counted
     return np.asarray(weights / max(weights.sum(), 1e-9), np.float32)
+
+
+def _some(members: list[int], most: int, rng: np.random.Generator) -> list[int]:
+    """All of `members`, or `most` of them at random where they are more."""
+    return members if len(members) <= most else [int(i) for i in rng.choice(members, most, replace=False)]
 
 
 def _cut(pieces: list[Piece], skip: int, length: int) -> list[Piece]:

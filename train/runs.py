@@ -129,10 +129,7 @@ def begin_from(network: Network, run: Run) -> None:
     Raises:
         ConfigError: they are not of one kind.
     """
-    ours, theirs = (
-        next((layer for layer in each.features.layers if isinstance(layer, keras.Model)), None)
-        for each in (network, run.network)
-    )
+    ours, theirs = network.backbone, run.network.backbone
     shapes = [None if each is None else [tuple(weight.shape) for weight in each.weights] for each in (ours, theirs)]
     if ours is None or theirs is None or shapes[0] != shapes[1]:
         raise ConfigError(

@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stream.contracts import Fit, Input
 from stream.errors import ConfigError
-from train.models import ModelSettings
+from train.model_settings import ModelSettings
 
 RECIPES = Path(__file__).parent / "recipes"
+NATIVE_RATE = 25.0
+"""Frames a second that a network that sees every frame is reckoned to get, where a number is needed."""
 
 
 class Table(BaseModel):
@@ -32,13 +34,18 @@ class InputSettings(Table):
     height: int = Field(default=96, gt=0)
     width: int = Field(default=128, gt=0)
     fit: Fit = "letterbox"
-    rate: float = Field(default=10.0, gt=0)
+    rate: Annotated[float, Field(gt=0)] | Literal["native"] = 10.0
     max_gap: float = Field(default=2.0, gt=0)
     region: tuple[float, float, float, float] | None = None
 
     def contract(self) -> Input:
         """The same, as stream knows it."""
-        return Input(**self.model_dump())
+        return Input(**(self.model_dump() | {"rate": None if self.rate == "native" else self.rate}))
+
+    @property
+    def ticks_a_second(self) -> float:
+        """Ticks a second; of a network that sees every frame, how many that usually is."""
+        return NATIVE_RATE if self.rate == "native" else self.rate
 
 
 class DataSettings(Table):
@@ -46,29 +53,52 @@ class DataSettings(Table):
 
     Attributes:
         none: the label of nothing in particular.
-        group: regular expression; its match in a file's name is the file's group (a sequence, a person), and groups
-            are never split. A file without a match is a group of its own.
+        group: regular expression; its match in a recording's name is its group (a sequence, a person), and groups are
+            never split. Without a match the format says what belongs together (train.formats), or else nothing does.
+        split: number of an official split, or a list of filename:training; the first official one if there are any.
         validation: share of the groups kept for choosing the best epoch; 0 trains on everything by a fixed schedule.
         detail: size of the pictures kept for augmentation, relative to the network's.
         oversample: times the tick rate at which they are kept, so that speed can be varied without repeating frames.
     """
 
     none: str = "none"
-    group: str = r"(seq\d+|g\d+|person\d+)"
+    group: str = r"(?i)(?<![a-z])(seq\d+|g\d+|person\d+)"
+    split: str | None = None
     validation: float = Field(default=0.2, ge=0, lt=1)
     detail: float = Field(default=1.25, ge=1)
     oversample: float = Field(default=3.0, ge=1)
+
+
+class ClipSettings(Table):
+    """Training on a fixed number of pictures of each clip, as the tutorials do, in place of ticks in a row.
+
+    Stages then have rows of that many ticks: a clip, from its first picture, and nothing behind it.
+
+    Attributes:
+        frames: T, pictures of a clip; those of a shorter one are followed by ticks that weigh nothing.
+        take: its `first` ones, at the input's rate (or every frame, where that is `native`); or `uniform`, T of all
+            its n frames whatever its length, number int(i n / T), so that its rate is T / its length: the input's
+            becomes that of the clip of median length.
+    """
+
+    frames: int = Field(gt=0)
+    take: Literal["first", "uniform"] = "first"
 
 
 class AugmentSettings(Table):
     """How far a clip may be changed; every frame of it alike.
 
     Attributes:
+        enabled: False leaves every clip as it is, whatever else stands here.
         plain: share of clips that keep the place in the frame that `fit` gives them.
         scale: least and greatest size in the frame, relative to what `fit` gives.
         crop: share of a border that may be cut off.
         stretch: log of the greatest change of the width-to-height ratio.
         flip: share of clips that are mirrored.
+        upend: share of clips that are turned upside down.
+        turn: greatest turn about the middle, in whole turns, either way.
+        zoom: greatest change of size about the middle, as a share; what a turn or it leaves free mirrors the picture.
+        contrast: greatest change of contrast, as a share, about the picture's mean.
         light: strength of gain, offset, gamma and contrast; 0 is none.
         color: share of clips whose colours are shifted.
         gray: share of clips that lose their colours.
@@ -78,11 +108,16 @@ class AugmentSettings(Table):
         passers: share of the clips of nothing that show, instead, their people passing through a still scene.
     """
 
+    enabled: bool = True
     plain: float = Field(default=0.25, ge=0, le=1)
     scale: tuple[float, float] = (0.5, 1.1)
     crop: float = Field(default=0.15, ge=0, lt=1)
     stretch: float = Field(default=0.2, ge=0, lt=1)
     flip: float = Field(default=0.5, ge=0, le=1)
+    upend: float = Field(default=0.0, ge=0, le=1)
+    turn: float = Field(default=0.0, ge=0, le=1)
+    zoom: float = Field(default=0.0, ge=0, lt=1)
+    contrast: float = Field(default=0.0, ge=0, lt=1)
     light: float = Field(default=1.0, ge=0, le=2)
     color: float = Field(default=0.5, ge=0, le=1)
     gray: float = Field(default=0.1, ge=0, le=1)
@@ -111,9 +146,17 @@ class StageSettings(Table):
         burn_in: seconds after a change of label that `after` leaves out.
         auxiliary: weight of a linear classifier on the mean of a row's features, thrown away afterwards.
         smoothing: label smoothing.
-        learning_rate, backbone_learning_rate: peak rates of the head and of the backbone; cosine decay to 1 %.
-        warmup: share of the steps over which the rates rise.
-        weight_decay, clip_norm: of AdamW; greatest global norm of the gradient.
+        per_class: recordings of one class in an epoch, at most, drawn anew each time; 0 is all.
+        class_weights: whether labels weigh in the loss as if all were equally frequent.
+        learning_rate, backbone_learning_rate: peak rates of the head and of the backbone.
+        schedule: `cosine` decays to 1 %; `constant`; or `plateau`, which lowers the rates when `validation_loss` has
+            not sunk for `plateau_patience` epochs.
+        plateau_factor, plateau_patience, least_rate: by how much, when, and the rate where that ends.
+        warmup: share of the steps over which the rates rise, before a cosine.
+        optimizer, weight_decay, epsilon: AdamW, or Adam, which has no decay.
+        clip_norm: greatest global norm of the gradient; 0 is none.
+        monitor: what the best epoch, whose weights stay, is chosen by.
+        patience: epochs without a better one after which a stage ends early; 0 is never.
     """
 
     kind: Literal["head", "finetune"]
@@ -131,9 +174,19 @@ class StageSettings(Table):
     smoothing: float = Field(default=0.1, ge=0, lt=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     backbone_learning_rate: float = Field(default=1e-4, gt=0)
+    per_class: int = Field(default=0, ge=0)
+    class_weights: bool = False
+    schedule: Literal["cosine", "constant", "plateau"] = "cosine"
+    plateau_factor: float = Field(default=0.1, gt=0, lt=1)
+    plateau_patience: int = Field(default=10, gt=0)
+    least_rate: float = Field(default=0.0, ge=0)
     warmup: float = Field(default=0.05, ge=0, lt=1)
+    optimizer: Literal["adamw", "adam"] = "adamw"
     weight_decay: float = Field(default=1e-2, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
+    epsilon: float = Field(default=1e-7, gt=0)
+    clip_norm: float = Field(default=1.0, ge=0)
+    monitor: Literal["validation_loss", "validation_accuracy"] = "validation_loss"
+    patience: int = Field(default=0, ge=0)
 
     @property
     def apart(self) -> bool:
@@ -167,6 +220,19 @@ class DecisionSettings(Table):
     seconds: float = Field(default=60.0, gt=0)
 
 
+class ComputeSettings(Table):
+    """What training computes with; what it leaves behind is the same kind of run whatever stands here.
+
+    Attributes:
+        precision: of the backbone's layers: `bfloat16` needs half the memory and is faster where there are units for it
+            (graphics cards since 2020, TPUs). Weights, their updates and the head stay float32.
+        devices: `all` graphics cards of the machine share each batch (tf.distribute); or `one`.
+    """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    devices: Literal["one", "all"] = "one"
+
+
 class Recipe(Table):
     """Everything that decides what training does, but for the data themselves."""
 
@@ -175,10 +241,39 @@ class Recipe(Table):
     input: InputSettings = InputSettings()
     model: ModelSettings = ModelSettings()
     data: DataSettings = DataSettings()
+    clips: ClipSettings | None = None
     augment: AugmentSettings = AugmentSettings()
     stages: tuple[StageSettings, ...] = Field(min_length=1)
     temporal: TemporalSettings = TemporalSettings()
     decision: DecisionSettings = DecisionSettings()
+    compute: ComputeSettings = ComputeSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rows_are_clips(cls, table: Any) -> Any:
+        """With [clips], rows and the window that runs live are of its `frames`, unless they are given."""
+        frames = _frames(table)
+        if frames is None:
+            return table
+        stages = [{"window": frames, "streams": 0.0, "carried": 0.0, "loss": "last"} | each for each in table["stages"]]
+        temporal = {"mode": "window", "window": frames} | table.get("temporal", {})
+        return table | {"stages": stages, "temporal": temporal}
+
+    @model_validator(mode="after")
+    def _clips_fit_their_rows(self) -> Recipe:
+        frames = 0 if self.clips is None else self.clips.frames
+        for stage in self.stages if frames else ():
+            if stage.window < frames or stage.apart or stage.streams:
+                raise ValueError("with [clips], a stage's window holds all its frames, with no streams and no spread")
+        return self
+
+
+def _frames(table: Any) -> int | None:
+    """[clips] frames of a recipe as it was read, where it is well-formed enough to tell."""
+    try:
+        return int(table["clips"]["frames"]) if all(isinstance(each, dict) for each in table["stages"]) else None
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def read_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
@@ -187,7 +282,7 @@ def read_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     Args:
         name: a path to a TOML file, or `streaming-gru` for train/recipes/streaming-gru.toml.
         changes: values by dotted name, as in {"model.weights": "mobilenet.weights.h5", "seed": 1}; stages are
-            counted from 0: {"stages.0.epochs": 2}.
+            counted from 0: {"stages.0.epochs": 2}, -1 is the last, and * all of them.
 
     Raises:
         ConfigError: no such recipe, no TOML, or a setting that is unknown or out of range.
@@ -209,7 +304,7 @@ def read_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        got = "" if first["type"] == "missing" else f", got {first['input']!r}"
+        got = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
         raise ConfigError(f"recipe {path.name}: {where}: {first['msg'].lower()}{got}; correct the recipe") from error
 
 
@@ -220,13 +315,21 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
 
 def _change(table: dict[str, Any], dotted: str, value: Any) -> None:
     *parents, last = dotted.split(".")
-    place: Any = table
+    places: list[Any] = [table]
     try:
         for parent in parents:
-            place = place[int(parent)] if isinstance(place, list) else place.setdefault(parent, {})
-        place[last] = value
+            places = [inner for place in places for inner in _inside(place, parent)]
+        for place in places:
+            place[last] = value
     except (IndexError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"no setting {dotted!r} in the recipe; expected a dotted name such as model.units") from error
+
+
+def _inside(place: Any, part: str) -> list[Any]:
+    """What `part` of a dotted name stands for in a table, or in a list of tables."""
+    if not isinstance(place, list):
+        return [place.setdefault(part, {})]
+    return place if part == "*" else [place[int(part)]]
 
 
 def _toml(table: dict[str, Any], prefix: str = "") -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import ConfigError
-from train.datasets import Dataset
+from train.recordings import Dataset, Part
 
 TRIALS = 100
 """Random orders that are tried; the most even division of them is taken."""
@@ -25,7 +25,7 @@ class Split:
     Attributes:
         training: what weights and thresholds are fitted on.
         validation: what chooses the best epoch; empty where the schedule is fixed.
-        held_out: a fold that nothing was fitted on; empty without folds.
+        held_out: what nothing was fitted on: a fold, or an official test set; empty where there is neither.
     """
 
     training: tuple[int, ...]
@@ -34,30 +34,67 @@ class Split:
 
 
 def split(dataset: Dataset, *, validation: float, seed: int, fold: int | None = None, folds: int = 5) -> Split:
-    """Training, validation and, with `fold`, held-out recordings.
+    """Training, validation and held-out recordings.
+
+    An official test set is what is held out; it neither trains nor validates. Folds are of all else: who compares
+    folds does not touch the test set at all. An official validation set is taken as it is; without one, and in folds,
+    validation is carved from the groups that train.
 
     Args:
         dataset: what to divide.
-        validation: share of the groups that remain after the held-out fold; 0 for none.
+        validation: share of the groups that remain after what is held out; 0 for none.
         seed: decides the division.
         fold: 0-based number of the fold to hold out, or None.
         folds: number of folds.
 
     Raises:
+        ConfigError: a class that cannot be divided, a fold that is not there, or nothing to train on.
+    """
+    if fold is not None:
+        held_out = fold_of(dataset, fold, folds, seed)
+        rest = tuple(sorted(set(outside_test(dataset)) - set(held_out)))
+    else:
+        held_out = _of_part(dataset, "test")
+        rest = outside_test(dataset)
+    official = () if fold is not None else _of_part(dataset, "validation")
+    if validation == 0:
+        kept: tuple[int, ...] = ()
+    elif official:
+        kept = official
+    else:
+        _check_divisible(dataset, rest)
+        kept = divide(dataset, rest, max(2, round(1 / validation)), seed)[0]
+    training = tuple(sorted(set(rest) - set(kept)))
+    if not training:
+        raise ConfigError(f"{dataset.root}: all recordings are for test or validation; correct its lists, or --split")
+    return Split(training, kept, held_out)
+
+
+def fold_of(dataset: Dataset, fold: int, folds: int, seed: int) -> tuple[int, ...]:
+    """Numbers of the recordings that are held out in a fold; those of an official test set are in none.
+
+    Raises:
         ConfigError: a class that cannot be divided, or a fold that is not there.
     """
-    everything = tuple(range(len(dataset.recordings)))
-    if fold is not None and not (folds >= 2 and 0 <= fold < folds):
+    if not (folds >= 2 and 0 <= fold < folds):
         raise ConfigError(f"no fold {fold} of {folds}: expected a fold from 0 to {folds - 1}, of at least 2")
-    if fold is None and validation == 0:
-        return Split(everything, (), ())
-    _check_divisible(dataset)
-    held_out: tuple[int, ...] = ()
-    if fold is not None:
-        held_out = divide(dataset, everything, folds, seed)[fold]
-    rest = tuple(sorted(set(everything) - set(held_out)))
-    kept = divide(dataset, rest, max(2, round(1 / validation)), seed)[0] if validation else ()
-    return Split(tuple(sorted(set(rest) - set(kept))), kept, held_out)
+    members = outside_test(dataset)
+    _check_divisible(dataset, members)
+    return divide(dataset, members, folds, seed)[fold]
+
+
+def measured(dataset: Dataset) -> tuple[int, ...]:
+    """Numbers of the recordings that a finished model is measured on: the official test set, or all without one."""
+    return _of_part(dataset, "test") or tuple(range(len(dataset.recordings)))
+
+
+def outside_test(dataset: Dataset) -> tuple[int, ...]:
+    """Numbers of the recordings that are in no official test set."""
+    return tuple(i for i, recording in enumerate(dataset.recordings) if recording.part != "test")
+
+
+def _of_part(dataset: Dataset, part: Part) -> tuple[int, ...]:
+    return tuple(i for i, recording in enumerate(dataset.recordings) if recording.part == part)
 
 
 def divide(dataset: Dataset, members: tuple[int, ...], parts: int, seed: int) -> list[tuple[int, ...]]:
@@ -107,12 +144,12 @@ def _unevenness(shares: NDArray[np.float64], assigned: NDArray[np.int64], parts:
     return float(((sums - 1 / parts) ** 2).sum())
 
 
-def _check_divisible(dataset: Dataset) -> None:
+def _check_divisible(dataset: Dataset, members: tuple[int, ...]) -> None:
     """Raises ConfigError where a class has one clip, or one group."""
     if dataset.untrimmed:
         return
     for label in dataset.labels:
-        clips = [recording for recording in dataset.recordings if recording.label == label]
+        clips = [dataset.recordings[i] for i in members if dataset.recordings[i].label == label]
         groups = {recording.group for recording in clips}
         if len(clips) == 1:
             raise ConfigError(

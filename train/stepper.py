@@ -6,7 +6,6 @@ from; `state` and `restore` are all of it. It knows nothing of epochs, files or 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +45,16 @@ class Batch:
 class Stepper:
     """The step of one stage."""
 
-    def __init__(self, network: Network, stage: StageSettings, *, classes: int, seed: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        stage: StageSettings,
+        *,
+        classes: int,
+        seed: int,
+        label_weights: NDArray[np.float32] | None = None,
+        strategy: Any = None,
+    ) -> None:
         """Makes a stepper; the graph is built at the first step.
 
         Args:
@@ -54,18 +62,33 @@ class Stepper:
             stage: how.
             classes: K.
             seed: of the auxiliary classifier's first weights.
+            label_weights: (K,) how much a tick of each label weighs in the loss; None for all alike.
+            strategy: of tf.distribute, in whose scope the network was made; None for one device.
+
+        Raises:
+            ConfigError: a batch that the devices cannot share evenly.
         """
+        self._strategy = strategy or tf.distribute.get_strategy()
+        self._devices = self._strategy.num_replicas_in_sync
+        if stage.batch % self._devices:
+            raise ConfigError(
+                f"a batch of {stage.batch} rows on {self._devices} devices: expected a multiple of their number; "
+                "correct the recipe"
+            )
         self._network, self._stage = network, stage
+        self._label_weights = tf.ones(classes) if label_weights is None else tf.constant(label_weights)
         network.set_trainable(features=stage.kind == "finetune")
-        self._auxiliary = keras.layers.Dense(classes, kernel_initializer=keras.initializers.GlorotUniform(seed))
-        self._auxiliary.build((None, network.dimension))
+        with self._strategy.scope():
+            self._auxiliary = keras.layers.Dense(classes, kernel_initializer=keras.initializers.GlorotUniform(seed))
+            self._auxiliary.build((None, network.dimension))
         self._head_weights = network.head.trainable_variables
         if stage.auxiliary:
             self._head_weights = self._head_weights + self._auxiliary.trainable_variables
         self._backbone_weights = network.features.trainable_variables if stage.kind == "finetune" else []
-        self._optimizers = [
-            _optimizer(variables, stage) for variables in (self._head_weights, self._backbone_weights) if variables
-        ]
+        with self._strategy.scope():
+            self._optimizers = [
+                _optimizer(variables, stage) for variables in (self._head_weights, self._backbone_weights) if variables
+            ]
         states = network.features_state if stage.kind == "finetune" else ()
         self._bank = [tf.Variable(state) for state in zeros((*states, *network.head_state), stage.batch)]
         self._feature_states = len(states)
@@ -77,7 +100,7 @@ class Stepper:
 
         Args:
             batch: `stage.batch` rows.
-            share: of the peak learning rates, from `schedule`.
+            share: of the peak learning rates, from train.schedule.
         """
         rates = (self._stage.learning_rate, self._stage.backbone_learning_rate)
         for optimizer, rate in zip(self._optimizers, rates, strict=False):
@@ -114,25 +137,43 @@ class Stepper:
     def _train_step(
         self, shown: Tensor, targets: Tensor, weights: Tensor, partners: Tensor, carried: Tensor
     ) -> tuple[Tensor, Tensor]:
-        bank = [
+        starts = [
             tf.gather(held, partners) * tf.reshape(carried, (-1, *[1] * (len(held.shape) - 1))) for held in self._bank
         ]
-        feature_states, head_states = bank[: self._feature_states], bank[self._feature_states :]
+        measured, ends = self._strategy.run(self._share_step, args=(shown, targets, weights, *starts))
+        for held, end in zip(self._bank, ends, strict=True):
+            held.assign(tf.concat(self._strategy.experimental_local_results(end), axis=0))
+        loss, accuracy = tf.unstack(tf.add_n(self._strategy.experimental_local_results(measured)) / self._devices)
+        return loss, accuracy
+
+    def _share_step(self, *whole: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Loss and accuracy (2,) of this device's share of the rows, and their last states; all devices learn alike."""
+        shown, targets, weights, *starts = (self._share(each) for each in whole)
         with tf.GradientTape() as tape:
-            features, feature_states = self._features(shown, feature_states)
-            logits, head_states = unroll(self._network.head, features, head_states, training=True)
-            loss = _loss(logits, targets, weights, self._stage.smoothing)
+            features, feature_states = self._features(shown, starts[: self._feature_states])
+            logits, head_states = unroll(self._network.head, features, starts[self._feature_states :], training=True)
+            shares = weights * tf.gather(self._label_weights, targets)
+            loss = _loss(logits, targets, shares, self._stage.smoothing)
             if self._stage.auxiliary:
                 loss += self._stage.auxiliary * self._auxiliary_loss(features, targets, weights)
         variables = [self._head_weights, self._backbone_weights]
         gradients = tape.gradient(loss, variables[0] + variables[1])
-        gradients, _ = tf.clip_by_global_norm(gradients, self._stage.clip_norm)
+        if self._devices > 1:
+            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+        if self._stage.clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._stage.clip_norm)
+        gradients = [gradient / self._devices for gradient in gradients]  # Keras sums over devices what it applies
         parts = gradients[: len(variables[0])], gradients[len(variables[0]) :]
         for optimizer, part, changed in zip(self._optimizers, parts, variables, strict=False):
             optimizer.apply_gradients(zip(part, changed, strict=True))
-        for held, after in zip(self._bank, [*feature_states, *head_states], strict=True):
-            held.assign(after)
-        return loss, _accuracy(logits, targets, weights)
+        return tf.stack([loss, _accuracy(logits, targets, weights)]), [*feature_states, *head_states]
+
+    def _share(self, whole: Tensor) -> Tensor:
+        """This device's rows of `whole` (N, ...)."""
+        if self._devices == 1:
+            return whole
+        rows = tf.reshape(whole, (self._devices, whole.shape[0] // self._devices, *whole.shape[1:]))
+        return rows[tf.distribute.get_replica_context().replica_id_in_sync_group]
 
     def _features(self, shown: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         if self._stage.kind == "head":
@@ -161,18 +202,26 @@ class Stepper:
         return tf.stack([_loss(logits, targets, weights, 0.0), _accuracy(logits, targets, weights)])
 
 
-def schedule(step: int, steps: int, warmup: float) -> float:
-    """Share (0-1) of the peak learning rate: a linear rise, then a cosine down to 1 % (Loshchilov and Hutter, 2017)."""
-    rise = round(steps * warmup)
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    done = (step - rise) / max(1, steps - rise)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+def strategy_of(devices: str) -> Any:
+    """The strategy of tf.distribute by which devices share a batch.
+
+    Args:
+        devices: `one`; or `all` graphics cards, or else all CPUs that TensorFlow was told to see.
+    """
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if devices == "one" or len(found) == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([device.name for device in found])
 
 
 def _optimizer(variables: list[Any], stage: StageSettings) -> Any:
-    optimizer = keras.optimizers.AdamW(learning_rate=stage.learning_rate, weight_decay=stage.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    if stage.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(learning_rate=stage.learning_rate, epsilon=stage.epsilon)
+    else:
+        optimizer = keras.optimizers.AdamW(
+            learning_rate=stage.learning_rate, weight_decay=stage.weight_decay, epsilon=stage.epsilon
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     optimizer.build(variables)
     return optimizer
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.contracts import Tick
+from stream.contracts import Event, Tick
+from stream.sampling import TOLERANCE
 from train.cache import digest
 from train.datasets import Segment
 from train.views import PlainViews
@@ -31,6 +32,7 @@ class Stream:
         targets: (T,) int32 label numbers.
         segments: everything that happens.
         key: digest of all that the images depend on.
+        counted: (T,) which ticks count in a measure; None for all.
     """
 
     name: str
@@ -39,11 +41,23 @@ class Stream:
     targets: NDArray[np.int32]
     segments: tuple[Segment, ...]
     key: str
+    counted: NDArray[np.bool_] | None = None
 
     @property
     def minutes(self) -> float:
-        """Length in minutes."""
-        return float(self.times[-1] - self.times[0]) / 60
+        """Length in minutes of what counts."""
+        share = 1.0 if self.counted is None else float(self.counted.mean())
+        return float(self.times[-1] - self.times[0]) / 60 * share
+
+    @property
+    def asked(self) -> NDArray[np.bool_]:
+        """Which ticks count, (T,)."""
+        return np.ones(len(self.times), np.bool_) if self.counted is None else self.counted
+
+    def asks_about(self, event: Event) -> bool:
+        """Whether the tick at which `event` was told counts."""
+        tick = int(np.searchsorted(self.times, event.start + event.delay - TOLERANCE))
+        return bool(self.asked[min(tick, len(self.times) - 1)])
 
     def ticks(self) -> list[Tick]:
         """The same as a source would give them."""
@@ -60,9 +74,17 @@ def annotated_streams(views: PlainViews, members: tuple[int, ...]) -> list[Strea
     streams = []
     for i in members:
         recording, pictures = dataset.recordings[i], views.plain(i)
-        targets = dataset.targets(recording, pictures.times)
+        times = pictures.times
         streams.append(
-            Stream(recording.path.stem, pictures.times, pictures.images, targets, recording.segments, pictures.key)
+            Stream(
+                recording.path.stem,
+                times,
+                pictures.images,
+                dataset.targets(recording, times),
+                recording.segments,
+                pictures.key,
+                dataset.counted(recording, times),
+            )
         )
     return streams
 

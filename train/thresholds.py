@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from stream.contracts import Event
 from stream.decision import Moment, Settings, decide, finish, initial, scores_of
 from stream.schema import Decision, LabelRule
-from train.metrics import EventCounts, count_events, log_loss, settled
+from train.metrics.calibration import log_loss
+from train.metrics.events import EventCounts, count_events
+from train.metrics.labels import settled
 from train.settings import DecisionSettings
 from train.streams import Stream
 
@@ -39,7 +41,7 @@ class Scored:
 
 def fit_temperature(streams: Sequence[Scored]) -> float:
     """The softmax temperature, 0.25 to 8, of least cross-entropy on logits (Guo et al., 2017)."""
-    sure = [settled(scored.stream.targets, scored.stream.times, MARGIN) for scored in streams]
+    sure = [settled(one.stream.targets, one.stream.times, MARGIN) & one.stream.asked for one in streams]
     logits = np.concatenate([scored.values[kept] for scored, kept in zip(streams, sure, strict=True)])
     targets = np.concatenate([scored.stream.targets[kept] for scored, kept in zip(streams, sure, strict=True)])
     candidates: list[float] = np.geomspace(0.25, 8, 61).tolist()
@@ -78,7 +80,8 @@ def fit_decision(
         counts = EventCounts(0, 0, 0, 0.0)
         for one in scored:
             _, told = run_decision(decided, one, warmup)
-            counts += count_events(told, one.stream.segments, one.stream.minutes)
+            asked = [event for event in told if one.stream.asks_about(event)]
+            counts += count_events(asked, one.stream.segments, one.stream.minutes)
         advance()
         excess = counts.false_per_minute - settings.false_per_minute
         if excess > 0:  # worse than any rules that keep the limit

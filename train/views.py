@@ -7,6 +7,7 @@ augmented copies a recording, each computed once and cached under the digest of 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,27 @@ from train.datasets import Dataset
 from train.forward import CachedFeatures
 from train.passers import draw_passers, show_passers
 from train.rows import Piece, View
-from train.settings import Recipe
+from train.settings import NATIVE_RATE, Recipe
+
+
+class PictureViews(Protocol):
+    """Recordings as pictures: as they are, or augmented."""
+
+    def choose(self, recording: int, rng: np.random.Generator) -> View:
+        """A view of the recording."""
+
+    def load(self, piece: Piece) -> NDArray[np.uint8]:
+        """The pictures at the piece's positions, (n, H, W, 3)."""
+
+    def key(self, view: View) -> str:
+        """Digest of all that the view shows depends on."""
+
+
+class WholeViews(PictureViews, Protocol):
+    """Recordings as they are, of which all can be had at once."""
+
+    def whole(self, recording: int) -> Pictures:
+        """All that the recording shows."""
 
 
 class PlainViews:
@@ -43,9 +64,23 @@ class PlainViews:
         """The pictures at the piece's positions, (n, H, W, 3)."""
         return self.plain(piece.view.recording).images[piece.positions.round().astype(np.int64)]
 
+    def key(self, view: View) -> str:
+        """Digest of all that the view shows depends on."""
+        return self.plain(view.recording).key
+
+    def whole(self, recording: int) -> Pictures:
+        """All ticks of the recording, as they are."""
+        return self.plain(recording)
+
     def plain(self, recording: int) -> Pictures:
-        """All ticks of the recording."""
-        return plain_pictures(self.cache, self.dataset.recordings[recording].path, self.input)
+        """All ticks of the recording; where its features are ready-made, these are what is shown, (T, D) float32."""
+        found = self.dataset.recordings[recording]
+        if found.features is None:
+            return plain_pictures(self.cache, found.footage, self.input)
+        features = self.dataset.features(found)[0]
+        times = np.arange(len(features)) / (self.input.rate or NATIVE_RATE)
+        files = [[str(path.resolve()), path.stat().st_mtime_ns] for path in found.features.files]
+        return Pictures(times, features, digest([files, found.features.row]))
 
 
 class FrameViews:
@@ -60,7 +95,7 @@ class FrameViews:
         """
         self.plain = plain
         self._recipe = recipe
-        self._rate = recipe.input.rate
+        self._rate = recipe.input.ticks_a_second
 
     def choose(self, recording: int, rng: np.random.Generator) -> View:
         """A random look and speed."""
@@ -85,27 +120,34 @@ class FrameViews:
             return apply_tone(look, shown)[place]
         return apply_look(look, images, self.plain.input)[place]
 
+    def key(self, view: View) -> str:
+        """Digest of all that the view shows depends on."""
+        return digest([self.detailed(view.recording).key, asdict(view), self._recipe.augment.model_dump()])
+
     def detailed(self, recording: int) -> Pictures:
         """All pictures of the recording, finer and more often than the network's."""
-        data, path = self._recipe.data, self.plain.dataset.recordings[recording].path
+        data, footage = self._recipe.data, self.plain.dataset.recordings[recording].footage
         return detailed_pictures(
-            self.plain.cache, path, self.plain.input, detail=data.detail, oversample=data.oversample
+            self.plain.cache, footage, self.plain.input, detail=data.detail, oversample=data.oversample
         )
 
 
 class FeatureViews:
     """Recordings as features (n, D) float32, in some augmented copies and the plain one."""
 
-    def __init__(self, frames: FrameViews, recipe: Recipe, *, variants: int, features: CachedFeatures) -> None:
+    def __init__(
+        self, plain: PictureViews, changed: PictureViews, *, seed: int, variants: int, features: CachedFeatures
+    ) -> None:
         """Makes views that compute, or find in the cache, on first use.
 
         Args:
-            frames: gives the pictures, augmented.
-            recipe: its seed and augmentation decide the copies.
+            plain: the pictures as they are.
+            changed: the same, augmented.
+            seed: decides the copies.
             variants: number of augmented copies.
             features: gives features of pictures.
         """
-        self._frames, self._recipe = frames, recipe
+        self._plain, self._changed, self._seed = plain, changed, seed
         self._variants, self._cached = variants, features
         self._views: dict[tuple[int, int | None], View] = {}
         self._features: dict[View, NDArray[np.float32]] = {}
@@ -132,11 +174,7 @@ class FeatureViews:
         return self._views[recording, copy]
 
     def _compute(self, recording: int, copy: int | None) -> tuple[View, NDArray[np.float32]]:
-        views: PlainViews | FrameViews = self._frames.plain if copy is None else self._frames
-        view = views.choose(recording, np.random.default_rng([self._recipe.seed, recording, copy or 0]))
-        if copy is None:
-            made_from = self._frames.plain.plain(recording).key
-        else:
-            made_from = digest([self._frames.detailed(recording).key, asdict(view), self._recipe.augment.model_dump()])
+        views = self._plain if copy is None else self._changed
+        view = views.choose(recording, np.random.default_rng([self._seed, recording, copy or 0]))
         everything = Piece(view, np.arange(view.count, dtype=np.float64))
-        return view, self._cached.get(made_from, lambda: views.load(everything))
+        return view, self._cached.get(views.key(view), lambda: views.load(everything))

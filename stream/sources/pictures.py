@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,7 @@ class PictureSource(StoredSource):
         fps: pictures a second; 25 if None.
         loop: begin again at the end, in a new session, until closed.
         rotation: degrees clockwise by which pictures are turned.
+        pictures: those that are meant, in order, where the folder holds those of others too; all of it if None.
 
     Attributes:
         corrupt: pictures that could not be decoded, in this run.
@@ -54,12 +55,14 @@ class PictureSource(StoredSource):
         fps: float | None = None,
         loop: bool = False,
         rotation: int = 0,
+        pictures: Sequence[Path] | None = None,
     ) -> None:
         name = valid_text(camera or folder.absolute().name)
         super().__init__(valid_text(str(folder)), input, name, loop=loop, rotation=rotation)
         self.folder, self.fps = folder, fps or FPS
+        self._given = pictures
         self._reformatter = VideoReformatter()
-        if not _pictures(folder):
+        if not self._pictures():
             count = sum(1 for _ in folder.iterdir())
             raise SourceOpenError(
                 f"{self.url} is a folder ({count} entries) without pictures, expected numbered ones such as 0001.png; "
@@ -68,12 +71,12 @@ class PictureSource(StoredSource):
 
     def length(self) -> float:
         """Media seconds from the first picture to the end of the last."""
-        return len(_pictures(self.folder)) / self.fps
+        return len(self._pictures()) / self.fps
 
     def _once(self, session: int) -> Generator[Frame, None, int]:
         """The pictures from first to last; what it returns is the session that comes after them."""
         first, size = self._index, None
-        for number, path in enumerate(_pictures(self.folder)):
+        for number, path in enumerate(self._pictures()):
             if self._closed:
                 break
             picture = self._decoded(path)
@@ -86,6 +89,10 @@ class PictureSource(StoredSource):
         if self._index == first and not self._closed:
             raise SourceOpenError(f"{self.url}: not one of its pictures can be decoded; open one in a viewer")
         return session + 1
+
+    def _pictures(self) -> Sequence[Path]:
+        """Those that were given, or else those that are in the folder now."""
+        return _pictures(self.folder) if self._given is None else self._given
 
     def _decoded(self, path: Path) -> Picture | None:
         """The picture in a file; None where there is none that can be decoded, which is counted and logged."""

@@ -1,0 +1,135 @@
+"""The command `compare`: which recipe is worth running live, and how much of it is owed to the order of pictures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stream.commands.bench.shared import plot_option
+from stream.commands.options import examples, json_option
+from train.options import changes_of, recipe_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from export.contest import Standing
+
+PATH = click.Path(path_type=Path)
+ORDERS = ("ordered", "shuffled", "placed")
+"""How clips are shown, as `export.contest.Trial` names it."""
+
+
+class Words(click.ParamType[tuple[Any, ...]]):
+    """Words with commas between them, each made something of."""
+
+    name = "a,b,..."
+
+    def __init__(self, make: type[str] | type[int]) -> None:
+        self._make = make
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """The words of `value`."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._make(word.strip()) for word in value.split(",") if word.strip())
+        except ValueError:
+            self.fail(f"expected whole numbers with commas between them, as 5,10,20; got {value!r}", param, ctx)
+
+
+@click.command(
+    epilog=examples(
+        "actionstream compare clips --recipes keras-cnn-rnn,streaming-gru --out runs/compared",
+        "actionstream compare clips --recipes uniform-gru --lengths 5,10,20,40 --out runs/lengths --plot lengths.png",
+        "actionstream compare clips --recipes uniform-gru,cnn-lstm --out runs/small --folds 2 --seeds 1 --epochs 3",
+    )
+)
+@click.argument("data", type=PATH)
+@click.option("--recipes", type=Words(str), required=True, help="Names, or TOML files.")
+@click.option("--out", type=PATH, required=True, help="Folder of all runs; what is finished in it is not done again.")
+@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Each is held out in turn.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How often, with other folds.")
+@click.option("--lengths", type=Words(int), default=(), help="Judge by so many pictures, each number in turn.")
+@click.option("--cache", type=PATH, help="Where pictures and features are kept; your cache folder if left out.")
+@recipe_options
+@json_option
+@plot_option
+def compare(
+    data: Path,
+    recipes: tuple[str, ...],
+    out: Path,
+    folds: int,
+    seeds: int,
+    lengths: tuple[int, ...],
+    cache: Path | None,
+    as_json: bool,
+    plot: Path | None,
+    **options: Any,
+) -> None:
+    """Train recipes on DATA alike, and say what each gets right, what order is worth to it, and what a label costs.
+
+    Every recipe is trained for every fold and seed, and asked about clips of the fold that it never saw: as they are,
+    with their pictures shuffled, and placed at random in a larger frame. Other options change all recipes alike.
+    """
+    from train.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    from export.contest import clips_in, compete, entries
+    from stream.bench.conditions import machine, versions
+    from stream.commands.terminal import console, steps_left
+    from train.cache import ArrayCache, default_folder
+    from train.settings import read_recipe
+
+    told, kept = console(stderr=as_json), ArrayCache(cache or default_folder())
+    changed = changes_of(**options)
+    taking_part = entries([read_recipe(name, changed) for name in recipes], lengths)
+    dataset = clips_in(data, taking_part[0].recipe, kept, told)
+    with steps_left(told, "comparing", len(taking_part) * folds * seeds) as advance:
+        standings = [
+            compete(entry, data, out, folds=folds, seeds=seeds, cache=kept, advance=advance) for entry in taking_part
+        ]
+    classes = len(dataset.labels) - 1
+    if as_json:
+        facts = {"data": data.name, "classes": classes, "folds": folds, "seeds": seeds}
+        facts |= {"machine": machine(), "versions": versions()}
+        click.echo(json.dumps({**facts, "recipes": [_facts(standing) for standing in standings]}))
+    else:
+        _print(standings, told)
+        told.print(
+            f"shares of held-out clips of the {classes} actions, over these ({1 / classes:.0%} by chance): mean and "
+            f"standard deviation of {folds * seeds} runs; a label timed on this machine's CPU",
+            markup=False,
+        )
+    if plot:
+        from stream.bench.plots import draw_bars
+
+        series = {name: [standing.spread(name)[0] * 100 for standing in standings] for name in ORDERS}
+        draw_bars(plot, f"{data.name}, {folds * seeds} runs each", [s.entry.name for s in standings], series, "% right")
+
+
+def _facts(standing: Standing) -> dict[str, Any]:
+    """A standing for JSON."""
+    spreads = {name: dict(zip(("mean", "sd"), standing.spread(name), strict=True)) for name in ORDERS}
+    trials = [asdict(trial) for trial in standing.trials]
+    facts = {"name": standing.entry.name, "frames": standing.entry.frames}
+    return {**facts, **spreads, **asdict(standing.cost), "trials": trials}
+
+
+def _print(standings: list[Standing], told: Console) -> None:
+    from rich.table import Table
+
+    columns = ("pictures", "in order", "shuffled", "placed", "parameters", "GFLOPs a picture", "ms a label", "MB")
+    table = Table("recipe", *columns)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for standing in standings:
+        rights = ("{:.1%} ± {:.1%}".format(*standing.spread(name)) for name in ORDERS)
+        cost = standing.cost
+        frames = "carried" if standing.entry.frames is None else str(standing.entry.frames)
+        sizes = (f"{cost.parameters:,}", f"{cost.gflops:.2f}", f"{cost.label_ms:.1f}", f"{cost.megabytes:.1f}")
+        table.add_row(standing.entry.name, frames, *rights, *sizes)
+    told.print(table)
