@@ -67,6 +67,7 @@ def test_every_fold_is_asked_of_every_recipe(told: Any) -> None:
         assert each["gflops"] > 0 and each["label_ms"] > 0
 
 
+@pytest.mark.slow
 def test_what_order_is_worth(there_and_back: Path, tmp_path: Path) -> None:
     learned = ["--epochs", 60, "--set", "stages.0.learning_rate=0.01", "--set", "stages.0.patience=0"]
     told = compared(
@@ -94,6 +95,7 @@ def test_what_is_finished_is_not_trained_again(class_folders: Path, told: Any, o
     assert {path: path.stat().st_mtime_ns for path in out.glob(f"*/*/{RUN}")} == runs
 
 
+@pytest.mark.slow
 def test_other_settings_are_other_runs(class_folders: Path, told: Any, out: Path) -> None:
     """Of a recipe that is changed, nothing that was finished before is taken for its own."""
     again = compared(class_folders, "--recipes", "uniform-gru", "--out", out, "--cache", out / "cache", "--epochs", 2)
