@@ -21,6 +21,7 @@ from rich.console import Console
 from export.price import Cost, price
 from stream.errors import ConfigError
 from train.cache import ArrayCache, digest
+from train.clips import taken
 from train.datasets import Dataset, fingerprint, read_dataset
 from train.evaluate import evaluate_clips, placed_clips, plain_clips
 from train.fit import train
@@ -129,9 +130,12 @@ def compete(
         recipe = entry.recipe.model_copy(update={"seed": seed, "decision": brief})
         for fold in range(folds):
             place = folder / f"{entry.name.replace(', ', '-')}-{made_of}" / f"fold{fold}-seed{seed}"
-            if not (place / RUN).is_file():
-                train(data, recipe, place, cache=cache, console=unheard, fold=fold, folds=folds)
-            run = load_run(place)
+            finished = (place / RUN).is_file()
+            run = (
+                load_run(place)
+                if finished
+                else train(data, recipe, place, cache=cache, console=unheard, fold=fold, folds=folds)
+            )
             cost = cost or price(run)
             trials.append(_tried(run, dataset, recipe, fold, folds, cache))
             keras.utils.clear_session()  # a process would grow with every network
@@ -184,12 +188,7 @@ def _tried(run: Run, dataset: Dataset, recipe: Recipe, fold: int, folds: int, ca
 
 def _taken(clip: Stream, clips: ClipSettings | None) -> Stream:
     """The pictures of `clip` that a recipe with `clips` judges it by; all of them without."""
-    count = len(clip.times)
-    if clips is None or count <= clips.frames:
-        return clip
-    if clips.take == "first":
-        return _only(clip, np.arange(clips.frames))
-    return _only(clip, np.arange(clips.frames) * count // clips.frames)
+    return clip if clips is None else _only(clip, np.array(taken(len(clip.times), clips)))
 
 
 def _shuffled(clip: Stream, rng: np.random.Generator) -> Stream:

@@ -92,14 +92,19 @@ class ClipViews:
         return self._cache.get(depends, lambda: _decode(footage, input, clips))
 
 
+def taken(count: int, clips: ClipSettings) -> list[int]:
+    """Which of a clip's `count` ticks are its pictures: the first, or some spread evenly, of which few come twice."""
+    if clips.take == "uniform":
+        return [i * count // clips.frames for i in range(clips.frames)]
+    return list(range(min(count, clips.frames)))
+
+
 def _decode(footage: Footage, input: Input, clips: ClipSettings) -> Arrays:
     """The clip's pictures, their times, and how many seconds the whole of it lasts, its last frame too."""
     sampled = stream.sampling.ticks(frames_of(footage, input), input)
     ticks = list(islice(sampled, clips.frames) if clips.take == "first" else sampled)
     times = np.array([tick.time for tick in ticks], np.float64)
-    kept = list(range(len(ticks)))
-    if clips.take == "uniform":
-        kept = [i * len(ticks) // clips.frames for i in range(clips.frames)]
+    kept = taken(len(ticks), clips)
     return {
         "times": times[kept] - times[0],
         "images": np.stack([ticks[i].image for i in kept]),

@@ -12,6 +12,8 @@ from pathlib import Path, PurePosixPath
 from stream.sources.pictures import SUFFIXES as PICTURES
 from train.formats.text import clean
 
+LISTS_DEPTH = 2
+"""Folders below the data's own in which lists are looked for."""
 VIDEOS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"})
 
 
@@ -54,6 +56,11 @@ def files_under(root: Path, depth: int) -> Iterator[Path]:
             yield path
         elif depth > 0 and path.is_dir():
             yield from files_under(path, depth - 1)
+
+
+def lists_under(root: Path, names: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+    """The files in `root`, or up to two folders below, whose whole name matches `names`, and the match of each."""
+    return [(file, match) for file in files_under(root, LISTS_DEPTH) if (match := names.fullmatch(file.name))]
 
 
 class Library:

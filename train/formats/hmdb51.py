@@ -11,19 +11,18 @@ from collections.abc import Collection
 from pathlib import Path
 
 from stream.errors import ConfigError
-from train.formats.files import files_under
+from train.formats.files import lists_under
 from train.formats.found import Format, Found, Listing, Wanted
 from train.formats.text import last_word, read_lines, stem, text_of
 from train.recordings import Part
 
 LIST = re.compile(r"(.+)_test_split(\d+)\.txt", re.IGNORECASE)
 PART: dict[str, Part] = {"1": "training", "2": "test"}
-DEPTH = 2
 
 
 def recognises(path: Path) -> bool:
     """True for a folder with split files in it, or in a folder of it."""
-    return path.is_dir() and any(LIST.fullmatch(file.name) for file in files_under(path, DEPTH))
+    return path.is_dir() and bool(lists_under(path, LIST))
 
 
 def read(root: Path, wanted: Wanted) -> Found:
@@ -32,7 +31,7 @@ def read(root: Path, wanted: Wanted) -> Found:
     Raises:
         ConfigError: no such split, a list that cannot be read, or none of the clips is there.
     """
-    found = [(file, match) for file in files_under(root, DEPTH) if (match := LIST.fullmatch(file.name))]
+    found = lists_under(root, LIST)
     lists = {match[1]: file for file, match in found if int(match[2]) == wanted.split}
     if not lists:
         known = ", ".join(sorted({match[2] for _, match in found}, key=int))
@@ -61,8 +60,7 @@ def _film(name: str, label: str) -> str:
 
 def narrowed(root: Path, labels: Collection[str]) -> dict[Path, str]:
     """The split files of some classes."""
-    files = [(file, match) for file in files_under(root, DEPTH) if (match := LIST.fullmatch(file.name))]
-    kept = [file for file, match in files if match[1] in labels]
+    kept = [file for file, match in lists_under(root, LIST) if match[1] in labels]
     return {file.relative_to(root): text_of(line.text for line in read_lines(file)) for file in kept}
 
 

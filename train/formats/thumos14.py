@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from stream.errors import ConfigError
-from train.formats.files import Library, files_under
+from train.formats.files import Library, lists_under
 from train.formats.found import Format, Found, Wanted, segments_in_order, span
 from train.formats.text import Line, beginning, clean, read_lines, text_of, words
 from train.recordings import Part, Recording, Segment
@@ -20,12 +20,11 @@ from train.recordings import Part, Recording, Segment
 LIST = re.compile(r"(.+)_(val|test)\.txt", re.IGNORECASE)
 PART: dict[str, Part] = {"val": "training", "test": "test"}
 AMBIGUOUS = "Ambiguous"
-DEPTH = 2
 
 
 def recognises(path: Path) -> bool:
     """True for a folder with such lists in it, or in a folder of it."""
-    return path.is_dir() and any(_has_spans(file) for file in files_under(path, DEPTH) if LIST.fullmatch(file.name))
+    return path.is_dir() and any(_has_spans(file) for file, _ in lists_under(path, LIST))
 
 
 def read(root: Path, wanted: Wanted) -> Found:
@@ -38,10 +37,7 @@ def read(root: Path, wanted: Wanted) -> Found:
     actions: dict[tuple[str, Part], list[Segment]] = defaultdict(list)
     unclear: dict[str, list[tuple[float, float]]] = defaultdict(list)
     first: dict[str, Line] = {}
-    for file in files_under(root, DEPTH):
-        found = LIST.fullmatch(file.name)
-        if not found:
-            continue
+    for file, found in lists_under(root, LIST):
         for line in read_lines(file):
             video, start, end = _entry(line)
             if found[1] == AMBIGUOUS:
@@ -83,7 +79,7 @@ def _entry(line: Line) -> tuple[str, float, float]:
 
 def narrowed(root: Path, labels: Collection[str]) -> dict[Path, str]:
     """The lists of some classes, and what is ambiguous in their videos."""
-    files = [(file, match) for file in files_under(root, DEPTH) if (match := LIST.fullmatch(file.name))]
+    files = lists_under(root, LIST)
     kept = {file: read_lines(file) for file, match in files if match[1] in labels}
     videos = {_entry(line)[0] for lines in kept.values() for line in lines}
     unclear = {file: read_lines(file) for file, match in files if match[1] == AMBIGUOUS}

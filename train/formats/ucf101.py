@@ -11,20 +11,19 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from stream.errors import ConfigError
-from train.formats.files import files_under
+from train.formats.files import lists_under
 from train.formats.found import Format, Found, Listing, Wanted
 from train.formats.text import Line, clean, last_word, read_lines, text_of
 from train.recordings import Part
 
 LIST = re.compile(r"(train|test)list(\d+)\.txt", re.IGNORECASE)
-CLASSES = "classind.txt"
+CLASSES = re.compile(r"classind\.txt", re.IGNORECASE)
 PART: dict[str, Part] = {"train": "training", "test": "test"}
-DEPTH = 2
 
 
 def recognises(path: Path) -> bool:
     """True for a folder with a trainlist in it, or in a folder of it."""
-    return path.is_dir() and any(LIST.fullmatch(file.name) for file in files_under(path, DEPTH))
+    return path.is_dir() and bool(lists_under(path, LIST))
 
 
 def read(root: Path, wanted: Wanted) -> Found:
@@ -33,12 +32,12 @@ def read(root: Path, wanted: Wanted) -> Found:
     Raises:
         ConfigError: no such split, a list that cannot be read, or none of the clips is there.
     """
-    names = {file.name.lower(): file for file in files_under(root, DEPTH)}
-    lists = {(found[1].lower(), int(found[2])): names[found[0]] for found in map(LIST.fullmatch, names) if found}
+    lists = {(found[1].lower(), int(found[2])): file for file, found in lists_under(root, LIST)}
     if ("train", wanted.split) not in lists:
         known = ", ".join(str(split) for kind, split in sorted(lists) if kind == "train") or "none"
         raise ConfigError(f"{root} has no trainlist of split {wanted.split}: expected one of {known}; correct --split")
-    classes = _classes(names[CLASSES]) if CLASSES in names else {}
+    named = lists_under(root, CLASSES)
+    classes = _classes(named[-1][0]) if named else {}
     listing = Listing(root, wanted)
     for kind, part in PART.items():
         file = lists.get((kind, wanted.split))
@@ -81,25 +80,23 @@ def _label(line: Line, name: str, number: int | None, classes: dict[int, str]) -
             raise line.error(f"expected Class/clip.avi, got {line.text!r}; correct it")
         return folder
     if number not in classes:
-        raise line.error(f"there is no class {number}: {CLASSES} has 1 to {max(classes)}; correct it")
+        raise line.error(f"there is no class {number}: classind.txt has 1 to {max(classes)}; correct it")
     if folder and folder.lower() != classes[number].lower():
-        raise line.error(f"class {number} is {classes[number]!r} in {CLASSES}, but the clip lies in {folder!r}")
+        raise line.error(f"class {number} is {classes[number]!r} in classind.txt, but the clip lies in {folder!r}")
     return classes[number]
 
 
 def narrowed(root: Path, labels: Collection[str]) -> dict[Path, str]:
     """All the lists, with the clips of some classes, which keep their numbers."""
-    files = list(files_under(root, DEPTH))
-    named = [file for file in files if file.name.lower() == CLASSES]
+    named = [file for file, _ in lists_under(root, CLASSES)]
     classes = _classes(named[0]) if named else {}
     lists = {}
     for file in named:
         kept = [line.text for line in read_lines(file) if _class(line)[1] in labels]
         lists[file.relative_to(root)] = text_of(kept)
-    for file in files:
-        if LIST.fullmatch(file.name):
-            kept = [line.text for line in read_lines(file) if _label(line, *_entry(line), classes) in labels]
-            lists[file.relative_to(root)] = text_of(kept)
+    for file, _ in lists_under(root, LIST):
+        kept = [line.text for line in read_lines(file) if _label(line, *_entry(line), classes) in labels]
+        lists[file.relative_to(root)] = text_of(kept)
     return lists
 
 
