@@ -196,7 +196,7 @@ class Recognizer:
         if self._warm < len(self.batch_sizes):
             size = self.batch_sizes[self._warm]
             if self._resident is not None:
-                self._resident.judge([], self._images([]), size)
+                self._resident.warm_up(size)
             elif self.mode == "staggered":
                 self._staggered.judge([], self._extract([], [size]).output, size)
             else:

@@ -136,10 +136,12 @@ def open_session(
     profile: Path | None = None,
     *,
     exact: bool = False,
+    capture: bool = False,
 ) -> ort.InferenceSession:
     """A session on `graph`, which errors call `path`, for `device`, told what `bundle` wants its providers to be told.
 
-    With `exact`, CUDA computes fp32 in full even where the bundle's own graphs may be rounded.
+    With `exact`, CUDA computes fp32 in full even where the bundle's own graphs may be rounded. With `capture`, it
+    records runs as CUDA graphs, which it refuses for graphs of which a node has to run elsewhere.
 
     Raises:
         BundleError: it is no graph that can be run.
@@ -151,7 +153,11 @@ def open_session(
         raise DeviceError(
             f"device {device}: expected an fp32 or fp16 bundle, got int8, which is made for CPUs; use device cpu"
         )
-    told = {**provider_options(bundle), **({CUDA: {"use_tf32": "0"}} if exact else {})}
+    told = dict(provider_options(bundle))
+    if exact:
+        told[CUDA] = {**told[CUDA], "use_tf32": "0"}
+    if capture:
+        told[CUDA] = {**told[CUDA], "enable_cuda_graph": "1"}
     try:
         session = _session(graph, providers, told, threads, profile)
     except _GRAPH_ERRORS as error:
