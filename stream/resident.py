@@ -8,7 +8,7 @@ is stream.fused's; on CUDA its runs are captured and replayed (stream.placed) wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnxruntime as ort
@@ -111,6 +111,21 @@ class Resident:
         nobody = np.zeros((0, self._bundle.input.height, self._bundle.input.width, 3), np.uint8)
         for _ in range(2 if self.graphs else 1):
             self.judge([], nobody, size)
+
+    def bare(self, rows: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """The run of the first `rows` rows, pictures (N, H, W, 3) to logits (N, K), and nothing around it.
+
+        For those who hold the line against it; whoever calls it does not call `judge`, whose states it would step.
+        """
+        run_once = self._run_of(rows)
+        feeds: State = {ROWS: np.arange(1, rows + 1), FRESH: np.zeros(rows, np.bool_)}
+
+        def step(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            outputs = run_once(self._turn, {IMAGES: images, **feeds})
+            self._turn = 1 - self._turn
+            return outputs[LOGITS]
+
+        return step
 
     def drop(self, camera: str) -> None:
         """Forgets `camera`, known or not; its row serves the next new one."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from stream.bench.bare import BareLoop
+from stream.bench.bare import BareLoop, bare_loop
 from stream.bench.conditions import OpenBundle
 from stream.bench.throughput import LEAST_TURNS, measure
 from stream.commands.bench import bench
@@ -34,6 +34,16 @@ def test_the_bare_loop_says_what_the_line_says(options: dict[str, object], tmp_p
         ticks = [Tick(f"{n}", number, 0, number / 10, 0.0, image, 0.1) for n, image in enumerate(images)]
         ours = np.stack([prediction.scores for prediction in recognizer.step(ticks)])
         np.testing.assert_allclose(scores_of(bare.step(images), bundle.spec.decision.temperature), ours, atol=1e-6)
+
+
+def test_the_bare_loop_where_states_stay_says_the_same(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundle", golden=False, feature_state=True)
+    opened = OpenBundle.load(tmp_path / "bundle", device="cpu", threads=1)
+    bare, stays = bare_loop(opened, 3), opened.resident(3).bare(3)
+    seen, rng = opened.bundle.input, np.random.default_rng(0)
+    for _ in range(5):
+        images = rng.integers(0, 200, (3, seen.height, seen.width, 3), np.uint8)
+        np.testing.assert_allclose(stays(images), bare(images), atol=1e-6)
 
 
 @pytest.mark.parametrize("tracks", [1, 4])

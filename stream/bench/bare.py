@@ -1,13 +1,15 @@
 """The least that a label can cost: a bundle's two graphs in the barest loop around ONNX Runtime.
 
 No tracks, no sessions, no checks, no decision: every row of the batch steps together, and what comes out as state goes
-straight back in. It runs the very sessions that the line runs, with their providers, threads and memory.
+straight back in. It runs the very sessions that the line runs, with their providers, threads and memory; where the line
+keeps states on the device, a session like the one that it has.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,19 @@ from numpy.typing import NDArray
 from stream.bench.conditions import OpenBundle
 from stream.errors import ConfigError
 from stream.schema import GraphSpec
+
+Step: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""The next pictures (N, H, W, 3) of all rows to logits (N, K)."""
+
+
+def bare_loop(opened: OpenBundle, rows: int) -> Step:
+    """The barest loop there is for `opened`, at zero state: a step of `rows` rows.
+
+    Raises:
+        ConfigError: the bundle's mode is neither carry nor window.
+        DeviceError: the graphs do not run on the device.
+    """
+    return opened.resident(rows).bare(rows) if opened.stays else BareLoop(opened, rows).step
 
 
 class BareLoop:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stream.bench.bare import BareLoop
+from stream.bench.bare import bare_loop
 from stream.bench.conditions import OpenBundle
 from stream.bench.process import cpu_s
 from stream.contracts import Prediction, Source
@@ -263,14 +263,14 @@ def _decode_alone(sources: Sequence[Source], seconds: float) -> float:
 
 def _model_alone(opened: OpenBundle, rows: int) -> tuple[float, float]:
     """CPU seconds and wall seconds of one label, by the graphs alone."""
-    bare, seen = BareLoop(opened, rows), opened.bundle.input
+    bare, seen = bare_loop(opened, rows), opened.bundle.input
     shape = (rows, seen.height, seen.width, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     for _ in range(3):
-        bare.step(images)
+        bare(images)
     began, before, runs = time.monotonic(), time.process_time(), 0
     while time.monotonic() - began < MODEL_S:
-        bare.step(images)
+        bare(images)
         runs += 1
     labels = runs * rows
     return (time.process_time() - before) / labels, (time.monotonic() - began) / labels

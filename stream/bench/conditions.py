@@ -20,7 +20,7 @@ from stream.contracts import Input
 from stream.embedded import EmbeddedGeometry, open_geometry
 from stream.inference import OnnxFeatures, OnnxHead, Threads
 from stream.recognizer import Recognizer
-from stream.resident import Resident, pays
+from stream.resident import CAPACITY, Resident, pays
 from stream.threads import available_cores
 from stream.unfitted import embedded_input
 
@@ -40,6 +40,7 @@ class OpenBundle:
         features, head: its graphs.
         device: that was asked for.
         geometry: its geometry graph, where that takes the place of stream.geometry.
+        graphs: whether runs are captured as CUDA graphs, as in `stream.resident`.
     """
 
     bundle: Bundle
@@ -47,6 +48,7 @@ class OpenBundle:
     head: OnnxHead
     device: str
     geometry: EmbeddedGeometry | None = None
+    graphs: bool | None = None
 
     @classmethod
     def load(
@@ -57,6 +59,7 @@ class OpenBundle:
         threads: Threads = None,
         rows: int = 1,
         embedded: bool | None = None,
+        graphs: bool | None = None,
     ) -> OpenBundle:
         """The bundle in `folder`, open.
 
@@ -66,6 +69,7 @@ class OpenBundle:
             threads: of the features graph, as in `stream.inference`.
             rows: of the runs that `auto` threads are to be fastest for.
             embedded: with its geometry graph, as in `stream.recognizer`.
+            graphs: with its runs captured, as in `stream.resident`.
 
         Raises:
             BundleError: it is missing or damaged.
@@ -75,17 +79,25 @@ class OpenBundle:
         bundle = Bundle.load(folder, check=False)
         features = OnnxFeatures(bundle, device, threads, rows=rows)
         geometry = open_geometry(bundle, features, device, embedded)
-        return cls(bundle, features, OnnxHead(bundle, device), device, geometry)
+        return cls(bundle, features, OnnxHead(bundle, device), device, geometry, graphs)
 
     @property
     def input(self) -> Input:
         """What sources are to give."""
         return self.bundle.input if self.geometry is None else embedded_input(self.bundle.input)
 
+    @property
+    def stays(self) -> bool:
+        """Whether states stay on the device, as `Recognizer.load` has it."""
+        return pays(self.features.providers, self.bundle.spec.temporal.mode)
+
+    def resident(self, capacity: int = CAPACITY) -> Resident:
+        """Both graphs as one that keeps the states of `capacity` tracks where it runs."""
+        return Resident(self.bundle, self.device, self.features.threads, capacity=capacity, graphs=self.graphs)
+
     def recognizer(self, batch_size: int | Sequence[int] = 1) -> Recognizer:
         """A recognizer over these very graphs; with its states on the device where that is a GPU, as `load` has it."""
-        stay = pays(self.features.providers, self.bundle.spec.temporal.mode)
-        stays = Resident(self.bundle, self.device, self.features.threads) if stay else None
+        stays = self.resident() if self.stays else None
         return Recognizer(
             self.bundle, self.features, self.head, batch_size=batch_size, resident=stays, geometry=self.geometry
         )
@@ -110,6 +122,8 @@ def conditions(opened: OpenBundle, batch_sizes: Sequence[int]) -> dict[str, Any]
             "threads": {"features": opened.features.threads, "head": opened.head.threads},
             "batch_sizes": list(batch_sizes),
             "embedded_geometry": opened.geometry is not None,
+            "resident": opened.stays,
+            "cuda_graphs": "where they can be" if opened.graphs is None else opened.graphs,
         },
     }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from stream.commands.bench.shared import bench_options, in_units, open_bundle, table, tell
+from stream.commands.bench.shared import bench_options, graphs_option, in_units, open_bundle, table, tell
 from stream.commands.embedded import demo_clip
 from stream.commands.options import Size, examples
 
@@ -48,6 +48,7 @@ Open: TypeAlias = "Callable[[int], Sequence[Source]]"
 @click.option("--start", type=click.IntRange(min=1), default=8, show_default=True, help="Cameras to begin with.")
 @click.option("--most", type=click.IntRange(min=1), default=512, show_default=True, help="Cameras to end at.")
 @click.option("--at", type=click.IntRange(min=1), help="Try this number alone, without a search.")
+@graphs_option
 @bench_options
 def cameras(
     synthetic: bool,
@@ -60,6 +61,7 @@ def cameras(
     start: int,
     most: int,
     at: int | None,
+    graphs: bool | None,
     model: Path,
     device: str,
     threads: Threads,
@@ -80,7 +82,7 @@ def cameras(
 
     allow_many_files()
     told = console(stderr=as_json)
-    opened = open_bundle(model, device, threads)
+    opened = open_bundle(model, device, threads, graphs=graphs)
     seen = replace(opened.input, rate=rate)
     trials: list[Trial] = []
     with _source_of(synthetic, clip or demo_clip(), size, fps, seen) as (open_cameras, server):

@@ -80,11 +80,21 @@ def table(*columns: str) -> Table:
     return made
 
 
-def open_bundle(model: Path, device: str, threads: Threads, embedded: bool | None = None) -> OpenBundle:
+graphs_option = click.option(
+    "--cuda-graphs/--no-cuda-graphs",
+    "graphs",
+    default=None,
+    help="Runs are captured as CUDA graphs. Default: where they run on CUDA and can be.",
+)
+
+
+def open_bundle(
+    model: Path, device: str, threads: Threads, embedded: bool | None = None, graphs: bool | None = None
+) -> OpenBundle:
     """What is measured, open."""
     from stream.bench.conditions import OpenBundle
 
-    return OpenBundle.load(model, device=device, threads=threads, embedded=embedded)
+    return OpenBundle.load(model, device=device, threads=threads, embedded=embedded, graphs=graphs)
 
 
 def in_units(values: Sequence[float], digits: int = 2) -> list[str]:

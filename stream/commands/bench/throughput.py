@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stream.commands.bench.shared import bench_options, open_bundle, table, tell
+from stream.commands.bench.shared import bench_options, graphs_option, open_bundle, table, tell
 from stream.commands.options import examples
 
 if TYPE_CHECKING:
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="For each number of tracks.",
 )
+@graphs_option
 @bench_options
 def throughput(
     tracks: tuple[int, ...],
     seconds: float,
+    graphs: bool | None,
     model: Path,
     device: str,
     threads: Threads,
@@ -56,7 +58,7 @@ def throughput(
     from stream.commands.terminal import console, time_left
 
     told = console(stderr=as_json)
-    opened = open_bundle(model, device, threads)
+    opened = open_bundle(model, device, threads, graphs=graphs)
     found = []
     for number in tracks:
         with time_left(told, f"{number} tracks", seconds) as advance:
