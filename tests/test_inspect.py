@@ -35,6 +35,20 @@ def test_inspect_tells_all_of_a_bundle(tiny_bundle: Path, capsys: pytest.Capture
     fewer = json.loads(say(["inspect", tiny_bundle, "--threads", "1", "--device", "cpu", "--json"], capsys))["runtime"]
     assert (fewer["device"], fewer["threads"]["features"]) == ("cpu", 1)
 
+    assert runtime["resident"] is None
     shown = say(["inspect", tiny_bundle], capsys)
     for word in (bundle.model, *bundle.labels, "letterbox", "h_in", "features.onnx", "CPUExecutionProvider"):
         assert word in shown
+
+
+def test_inspect_tells_whether_runs_are_captured_where_states_stay(
+    tiny_bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on CUDA, but that the CPU captures nothing and says so."""
+    monkeypatch.setattr("stream.resident.pays", lambda providers, mode: True)
+    stays = json.loads(say(["inspect", tiny_bundle, "--device", "cpu", "--json"], capsys))["runtime"]["resident"]
+    assert stays["cuda_graphs"] is False
+    assert [batch["rows"] for batch in stays["batches"]] == list(CPU_SIZES)
+    assert "stay on the device, in one graph, run without CUDA graphs" in " ".join(
+        say(["inspect", tiny_bundle, "--device", "cpu"], capsys).split()
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -37,7 +39,7 @@ def inspect(bundle: Path, device: str, threads: Threads, as_json: bool) -> None:
     """What BUNDLE holds and how it runs here: labels, input, states, thresholds, hashes; providers, threads, times.
 
     The embedded bundle if left out. Every file is checked against its hash, and both graphs are run at each batch size
-    that cameras are judged in.
+    that cameras are judged in. On CUDA, so is the one graph that keeps the states there.
     """
     from stream.bundle import Bundle
     from stream.commands.terminal import console
@@ -59,21 +61,40 @@ def _runtime(bundle: Bundle, device: str, threads: Threads) -> dict[str, Any]:
     """How the bundle runs on the device: providers, threads, times, and which nodes each provider runs."""
     from stream.commands.cameras import GPU_SIZES, batch_sizes
     from stream.inference import OnnxFeatures, OnnxHead, placement
+    from stream.resident import pays
 
     begin = perf_counter()
     features, head = OnnxFeatures(bundle, device, threads), OnnxHead(bundle, device)
     opened_ms = _ms_since(begin)
+    sizes = batch_sizes(GPU_SIZES[-1], device)
+    stay = pays(features.providers, bundle.spec.temporal.mode)
     return {
         "device": device,
         "providers": {"features": features.providers, "head": head.providers},
         "precision": bundle.spec.precision,
         "threads": {"features": features.threads, "head": head.threads},
         "open_ms": opened_ms,
-        "batches": [
-            {"rows": rows, **_times(bundle, features, head, rows)} for rows in batch_sizes(GPU_SIZES[-1], device)
-        ],
+        "batches": [{"rows": rows, **_times(bundle, features, head, rows)} for rows in sizes],
         "nodes": placement(bundle, device),
+        "resident": _resident(bundle, device, sizes) if stay else None,
     }
+
+
+def _resident(bundle: Bundle, device: str, sizes: Sequence[int]) -> dict[str, Any]:
+    """How both graphs run as one whose states stay on the device: whether captured, if not why, and the times."""
+    import numpy as np
+
+    from stream.resident import Resident
+
+    begin = perf_counter()
+    stays = Resident(bundle, device)
+    opened_ms = _ms_since(begin)
+    batches = []
+    for rows in sizes:
+        cameras = [str(number) for number in range(rows)]
+        images = np.zeros((rows, bundle.input.height, bundle.input.width, 3), np.uint8)
+        batches.append({"rows": rows, **_first_and_then(partial(stays.judge, cameras, images, rows))})
+    return {"cuda_graphs": stays.graphs, "refusal": stays.refusal, "open_ms": opened_ms, "batches": batches}
 
 
 def _times(bundle: Bundle, features: OnnxFeatures, head: OnnxHead, rows: int) -> dict[str, float]:
@@ -81,11 +102,20 @@ def _times(bundle: Bundle, features: OnnxFeatures, head: OnnxHead, rows: int) ->
     import numpy as np
 
     images = np.zeros((rows, bundle.input.height, bundle.input.width, 3), np.uint8)
+
+    def step() -> None:
+        seen, _ = features.extract(images, features.zeros(rows))
+        head.step(seen, head.zeros(rows))
+
+    return _first_and_then(step)
+
+
+def _first_and_then(step: Callable[[], object]) -> dict[str, float]:
+    """Milliseconds of the first `step`, and the median of those after it."""
     spent = []
     for _ in range(1 + RUNS):
         begin = perf_counter()
-        seen, _ = features.extract(images, features.zeros(rows))
-        head.step(seen, head.zeros(rows))
+        step()
         spent.append(_ms_since(begin))
     return {"first_ms": spent[0], "then_ms": round(median(spent[1:]), 2)}
 
@@ -114,6 +144,7 @@ def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], ru
                 f"{runtime['threads']['features']} and {runtime['threads']['head']} threads; "
                 f"opened in {runtime['open_ms']:.0f} ms",
                 **_embedded(bundle),
+                **_stays(runtime),
                 **_left_to_cpu(runtime),
             }
         )
@@ -145,6 +176,16 @@ def _embedded(bundle: Bundle) -> dict[str, str]:
     if bundle.spec.geometry is None:
         return {}
     return {"geometry": f"on the CPU, or where the features run: {bundle.spec.geometry.file}, taken on CUDA by itself"}
+
+
+def _stays(runtime: dict[str, Any]) -> dict[str, str]:
+    """A line on the states that stay on the device, and on CUDA graphs; none where states come and go."""
+    stays = runtime["resident"]
+    if stays is None:
+        return {}
+    captured = "as CUDA graphs" if stays["cuda_graphs"] else f"without CUDA graphs: {stays['refusal']}"
+    times = ", ".join(f"{batch['rows']} rows {batch['then_ms']:.2f}" for batch in stays["batches"])
+    return {"states": f"stay on the device, in one graph, run {captured}; ms a step: {times}"}
 
 
 def _left_to_cpu(runtime: dict[str, Any]) -> dict[str, str]:
