@@ -185,7 +185,9 @@ def _session(
     # Threads spin while a run goes on, where that saves wake-ups between nodes, and sleep at once when it ends: the
     # cores between two ticks belong to the readers, which decode.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    return ort.InferenceSession(graph, options, providers=[(name, dict(told.get(name, {}))) for name in providers])
+    wanted = [(name, dict(told.get(name, {}))) for name in providers]
+    # Else a provider that fails, when it starts or years later in a run, is told on stdout and left for the CPU.
+    return ort.InferenceSession(graph, options, providers=wanted, enable_fallback=False)
 
 
 def line_of(error: Exception) -> str:

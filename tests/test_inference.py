@@ -208,3 +208,8 @@ def test_the_probe_is_a_graph_that_runs() -> None:
 
     session = onnxruntime.InferenceSession(_PROBE, providers=["CPUExecutionProvider"])
     assert session.run(None, {"x": np.array([-2], np.float32)})[0].tolist() == [2]
+
+
+def test_no_session_falls_back_to_the_cpu_in_silence(tiny_bundle: Path) -> None:
+    """ONNX Runtime's Python would, with a print on stdout, when it starts and in every run."""
+    assert not OnnxHead(Bundle.load(tiny_bundle), "cpu").session._enable_fallback
