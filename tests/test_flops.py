@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.flops import flops, parameters
+from stream.bundle import Bundle
 from tests.process import ROOT
 
 
@@ -58,7 +59,8 @@ def test_a_shape_that_nobody_knows() -> None:
 
 
 def test_the_embedded_backbone() -> None:
-    """MobileNetV2: 0.30 G multiply-adds at 224x224 in print (Sandler et al., 2018), here on 120x208 pictures."""
-    model = onnx.load(ROOT / "samples/models/figures/features.onnx")
-    expected = 2 * 0.30e9 * (120 * 208) / 224**2
+    """MobileNetV2: 0.30 G multiply-adds at 224x224 in print (Sandler et al., 2018), here on the bundle's pictures."""
+    bundle = Bundle.load(ROOT / "samples/models/figures")
+    model = onnx.load_from_string(bundle.read(bundle.spec.features.file))
+    expected = 2 * 0.30e9 * (bundle.input.height * bundle.input.width) / 224**2
     assert flops(model) == pytest.approx(expected, rel=0.08)
