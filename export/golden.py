@@ -121,8 +121,8 @@ def _opening(source: Path, input: Input) -> Iterator[tuple[float, NDArray[np.uin
 def _encode(frames: Sequence[tuple[float, NDArray[np.uint8]]], quality: int) -> bytes:
     content = io.BytesIO()
     with av.open(content, "w", format="mp4") as container:
-        # One thread: what x264 makes of a clip then does not depend on the machine's cores. No macroblock tree: with its
-        # AVX-512 code, one clip in three to three hundred comes out otherwise (x264 of FFmpeg 8.1; never without).
+        # One thread: what x264 makes of a clip then does not depend on the machine's cores. No macroblock tree: its
+        # AVX-512 code makes one clip in three, or in three hundred, otherwise (x264 of FFmpeg 8.1); without it, none.
         options = {"crf": str(quality), "preset": "veryfast", "threads": "1", "mbtree": "0"}
         stream = container.add_stream("libx264", rate=30, options=options)
         stream.height, stream.width = frames[0][1].shape[:2]
