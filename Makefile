@@ -7,13 +7,14 @@ PINS := .ci/constraints.txt
 BENCH := $(DEV)/bin/actionstream bench
 SOURCES := pyproject.toml $(PINS)
 
-.PHONY: help demo test bench faults lint format wheel clean
+.PHONY: help demo test bench faults picture lint format wheel clean
 
 help:
 	@echo "make demo    run the embedded bundle on the embedded clip; writes out/demo"
 	@echo "make test    run the tests (installs TensorFlow for the export tests)"
 	@echo "make bench   measure this machine in under 5 minutes; writes out/bench"
 	@echo "make faults  measure how long every fault of a camera takes to get over; writes docs/cameras.md"
+	@echo "make picture draws the README's picture, docs/overlay.png, anew"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make format  ruff's formatter and import order"
 	@echo "make wheel   build dist/actionstream-*.whl"
@@ -35,6 +36,9 @@ bench: $(DEV)/ready
 
 faults: $(DEV)/ready
 	$(DEV)/bin/python -m tests.faults
+
+picture: $(DEV)/ready
+	$(DEV)/bin/python -m tests.overlay_picture
 
 lint: $(DEV)/ready
 	$(DEV)/bin/ruff check .

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from stream.contracts import Event, Frame, FrameSink, Picture, Prediction, Sink, Status
 from stream.errors import SinkError
 from stream.sinks.jsonl import EventsSink, LabelsSink
-from stream.sinks.video import VideoSink
+from stream.sinks.video import MAX_SIDE, VideoSink
 from stream.views.drawing import Image
+from stream.views.layout import layout
 from stream.views.overlay import Overlay
 from stream.views.timeline import Timeline
 from tests.media import moving_pictures
@@ -241,8 +242,30 @@ def test_times_and_sizes_that_change(video: VideoSink) -> None:
         video.frame(frame(index, picture, time=time, session=session), index)
     video.close()
     frames = decoded(video.path)
-    assert {size for _, size in frames} == {(120, 160)}
+    place = layout(121, 161)
+    assert {size for _, size in frames} == {(place.height, place.width)}
     assert [time for time, _ in frames] == pytest.approx([0, 0.04, 0.5, 0.96, 1.06, 1.16], abs=1e-4)
+
+
+def test_the_video_shows_the_picture_whole(video: VideoSink) -> None:
+    video.attach("hall", live=False)
+    picture = moving_pictures(1, 428, 312)[0]
+    video.prediction(prediction(0, 0.0))
+    video.frame(frame(0, picture), 0)
+    video.close()
+    with av.open(video.path) as container:
+        (shown,) = (f.to_ndarray(format="rgb24") for f in container.decode(video=0))
+    x0, y0, x1, y1 = layout(312, 428).picture
+    assert np.abs(shown[y0:y1, x0:x1].astype(int) - picture).mean() < 4
+
+
+def test_a_huge_picture_is_made_small_enough_for_hardware_that_decodes_it(video: VideoSink) -> None:
+    video.attach("hall", live=False)
+    video.prediction(prediction(0, 0.0))
+    video.frame(frame(0, np.full((2160, 3840, 3), 90, np.uint8)), 0)
+    video.close()
+    ((_, (height, width)),) = decoded(video.path)
+    assert 0.98 * MAX_SIDE < width <= MAX_SIDE and height < width
 
 
 def test_one_video_holds_one_camera(video: VideoSink, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stream.contracts import Frame, Picture, Status
 from stream.views.live import LiveSlot
 from stream.views.palette import colours_of
-from stream.views.window import display_error
+from stream.views.window import display_error, first_size
 from tests.graphs import LABELS, make_bundle
 from tests.media import encode_h264, moving_pictures
 from tests.process import x_server
@@ -132,6 +132,14 @@ def test_a_display_that_is_not_there_is_one_line(display: str, reason: str, monk
         error = display_error()
     assert error is not None and reason in error and "--no-show" in error + "--no-show" * (display == "nonsense")
     assert "\n" not in error
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [(426, 820, (820, 426)), (160, 320, (640, 320)), (1200, 2400, (1600, 800)), (2000, 1500, (675, 900))],
+)
+def test_a_new_window_fits_the_screen_and_keeps_the_shape(height: int, width: int, size: tuple[int, int]) -> None:
+    assert first_size(height, width) == size
 
 
 def test_a_viewer_sees_the_newest_only() -> None:

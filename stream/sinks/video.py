@@ -22,10 +22,13 @@ from stream.errors import SinkError
 from stream.geometry import to_bgr
 from stream.ring import FrameRing
 from stream.views.drawing import Image
+from stream.views.layout import layout
 from stream.views.overlay import Overlay
 from stream.views.timeline import Timeline
 
 TIME_BASE = Fraction(1, 90_000)
+MAX_SIDE = 4096
+"""Pixels that hardware decodes of an H.264 picture, a side: NVIDIA's support matrix for NVDEC, for one."""
 
 
 class Mp4Writer:
@@ -114,6 +117,7 @@ class VideoSink:
         # waiting (one is drawn, one is being handed in), so that only a live camera can ever push one out.
         self._waiting: deque[tuple[int, Timeline]] = deque(maxlen=capacity + 2)
         self._drawn = Timeline()
+        self._size: tuple[int, int] | None = None  # of the first picture: all others are made to fit
 
     @property
     def dropped(self) -> int:
@@ -196,20 +200,19 @@ class VideoSink:
                 picture = self._annotated(frame, tick)
                 if writer is None:
                     writer = Mp4Writer(self.path, *picture.shape[:2])
-                if picture.shape[:2] != writer.size:  # the camera changed its resolution; the file cannot
-                    picture = cast(Image, cv2.resize(picture, writer.size[::-1], interpolation=cv2.INTER_AREA))
                 writer.write(picture, clock.seconds(frame))
         finally:
             if writer is not None:
                 writer.close()
 
     def _annotated(self, frame: Frame, tick: int) -> Image:
-        """The frame's picture with what was known by `tick` drawn on it, cut to even sides for 4:2:0 colour."""
+        """The frame's picture, with what was known by `tick` drawn around it; even sides, for 4:2:0 colour."""
         bgr = to_bgr(frame.picture)
-        height, width = bgr.shape[:2]
-        return self._overlay.draw(
-            bgr[: height // 2 * 2, : width // 2 * 2], self._known_by(tick), frame.camera, frame.time
-        )
+        if self._size is None:
+            self._size = _size_within(MAX_SIDE, *bgr.shape[:2])
+        if bgr.shape[:2] != self._size:  # the camera changed its resolution; the file cannot
+            bgr = cast(Image, cv2.resize(bgr, self._size[::-1], interpolation=cv2.INTER_AREA))
+        return self._overlay.draw(bgr, self._known_by(tick), frame.camera, frame.time)
 
     def _known_by(self, tick: int) -> Timeline:
         """What the predictions up to `tick` tell, once they are there; for a live camera, up to now."""
@@ -227,6 +230,16 @@ class VideoSink:
             raise SinkError(f"cannot write {self.path}: {fault.strerror}") from fault
         if fault is not None:
             raise fault
+
+
+def _size_within(side: int, height: int, width: int) -> tuple[int, int]:
+    """`height` and `width`, or where the canvas around them had a side over `side`, as much of them as it allows."""
+    place = layout(height, width)
+    while (longest := max(place.height, place.width)) > side:
+        share = min(0.99, side / longest)
+        height, width = max(1, int(height * share)), max(1, int(width * share))
+        place = layout(height, width)
+    return height, width
 
 
 class Clock:

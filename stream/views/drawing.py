@@ -1,9 +1,9 @@
-"""The few strokes that the overlay is made of: text, darkened panels, rounded bars. They draw on the picture given."""
+"""The few strokes that the overlay is made of: text, blocks, rounded bars. They draw on the picture given."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -51,39 +51,64 @@ class Pen:
             x -= self.width(text, size, weight) // (2 if align == "centre" else 1)
         cv2.putText(img, text, (x, baseline), colour, self._font, size, weight)
 
+    def write_within(
+        self,
+        img: Image,
+        text: str,
+        x: int,
+        baseline: int,
+        size: int,
+        weight: int,
+        colour: Colour,
+        room: int,
+        least: int,
+    ) -> None:
+        """Draws `text` from `x` on, no wider than `room` pixels: as `cut` does it."""
+        fitted, fitting = self.cut(text, size, weight, room, least)
+        self.write(img, fitted, x, baseline, fitting, weight, colour)
+
+    def cut(self, text: str, size: int, weight: int, room: int, least: int) -> tuple[str, int]:
+        """`text` and its size, so that it is no wider than `room`: smaller, down to `least`, and then cut with `…`."""
+        fitting = max(self.fitting(text, size, weight, room), least)
+        if self.width(text, fitting, weight) <= room:
+            return text, fitting
+        kept = next((k for k in range(len(text) - 1, 0, -1) if self._ends(text, k, fitting, weight) <= room), 0)
+        return (f"{text[:kept].rstrip()}…" if kept else ""), fitting
+
+    def lines(self, text: str, size: int, weight: int, room: int) -> list[str]:
+        """`text` in lines no wider than `room`, broken between words where they allow it."""
+        lines: list[str] = []
+        for word in text.split():
+            joined = f"{lines[-1]} {word}" if lines else word
+            if lines and self.width(joined, size, weight) <= room:
+                lines[-1] = joined
+                continue
+            while self.width(word, size, weight) > room and len(word) > 1:  # an address, perhaps
+                kept = next((k for k in range(len(word) - 1, 1, -1) if self.width(word[:k], size, weight) <= room), 1)
+                lines.append(word[:kept])
+                word = word[kept:]
+            lines.append(word)
+        return lines
+
+    def _ends(self, text: str, kept: int, size: int, weight: int) -> int:
+        return self.width(f"{text[:kept].rstrip()}…", size, weight)
+
     def _measure(self, text: str, size: int, weight: int) -> int:
         room = (20 * size * (len(text) + 1), 4 * size)  # no wrapping: wider than any text could be
         return cv2.getTextSize(room, text, (0, 0), self._font, size, weight)[2]
-
-
-def shade(img: Image, x0: int, y0: int, x1: int, y1: int, radius: int) -> None:
-    """Darkens a rounded rectangle of `img`, so that text reads on any picture; corners may lie outside."""
-    x0, y0, x1, y1 = max(0, x0), max(0, y0), min(img.shape[1], x1), min(img.shape[0], y1)
-    if x1 > x0 and y1 > y0:
-        part = img[y0:y1, x0:x1]
-        cv2.multiply(part, _shadow(x1 - x0, y1 - y0, radius), dst=part, scale=1 / 255)
-
-
-@lru_cache(maxsize=32)
-def _shadow(width: int, height: int, radius: int) -> Image:
-    """What a panel leaves of the light: (height, width, 3), 255 outside its round corners."""
-    fine = 4  # drawn larger and shrunk: smooth corners
-    mask = np.full((height * fine, width * fine), 255, np.uint8)
-    radius = min(radius * fine, width * fine // 2, height * fine // 2)
-    x1, y1 = width * fine - 1, height * fine - 1
-    cv2.rectangle(mask, (radius, 0), (x1 - radius, y1), 76, -1)
-    cv2.rectangle(mask, (0, radius), (x1, y1 - radius), 76, -1)
-    for centre in ((radius, radius), (x1 - radius, radius), (radius, y1 - radius), (x1 - radius, y1 - radius)):
-        cv2.circle(mask, centre, radius, 76, -1)
-    return cast(
-        Image, cv2.cvtColor(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR)
-    )
 
 
 def bar(img: Image, x0: int, x1: int, middle: int, thick: int, colour: Colour) -> None:
     """Draws a horizontal bar with round ends from x0 to x1 around the row `middle`."""
     cap = thick // 2  # OpenCV's thick lines end in half discs
     cv2.line(img, (x0 + cap, middle), (max(x0 + cap, x1 - cap), middle), colour, thick, cv2.LINE_AA)
+
+
+def block(img: Image, box: tuple[int, int, int, int], colour: Colour) -> None:
+    """Fills (x0, y0, x1, y1) with `colour`; the right and lower edges are outside, as in a slice."""
+    x0, y0, x1, y1 = box
+    if x1 > x0 and y1 > y0:
+        cv2.rectangle(img, (x0, y0), (x1 - 1, y1 - 1), colour, -1)
 
 
 def mix(colour: Colour, other: Colour, share: float) -> Colour:

@@ -1,7 +1,7 @@
-"""What people see: the picture with its label, scores, recent past and vital signs drawn over it.
+"""What people see: the picture, and around it its label, scores, recent past and vital signs. Nothing covers it.
 
-Pure drawing: a picture and a timeline go in, a new picture comes out. Every length follows from one text size, and
-that from the picture's size, so that 320x180 and 4K look alike. No windows, no files, no clock.
+Pure drawing: a picture and a timeline go in, a new, larger picture comes out. Where things stand is
+stream.views.layout's affair. No windows, no files, no clock.
 """
 
 from __future__ import annotations
@@ -13,21 +13,24 @@ import cv2
 import numpy as np
 
 from stream.contracts import Event, Prediction, Status
-from stream.views.drawing import BOLD, CAP, REGULAR, SEMIBOLD, Image, Pen, bar, mix, shade
+from stream.views.drawing import BOLD, CAP, REGULAR, SEMIBOLD, Image, Pen, bar, block, mix
+from stream.views.layout import Layout, layout
 from stream.views.palette import Colour, colours_of, ink_on
 from stream.views.timeline import Timeline
 
 WHITE: Colour = (250, 250, 250)
 SOFT: Colour = (204, 200, 196)
 FAINT: Colour = (160, 156, 152)
-TRACK: Colour = (74, 70, 67)
+TRACK: Colour = (66, 61, 57)
+GROUND: Colour = (32, 28, 25)
+MOUNT: Colour = (18, 16, 14)
 GREEN: Colour = (140, 210, 110)
 AMBER: Colour = (60, 180, 250)
 RED: Colour = (90, 90, 245)
 
 
 class Overlay:
-    """Draws what a recogniser says over the picture it said it of. One overlay may serve several threads."""
+    """Draws what a recogniser says around the picture it said it of. One overlay may serve several threads."""
 
     def __init__(self, labels: Sequence[str], none: str, model: str) -> None:
         """Makes an overlay for one bundle.
@@ -46,62 +49,75 @@ class Overlay:
         self._lock = Lock()  # around the pen
 
     def draw(self, bgr: Image, timeline: Timeline, camera: str, time: float) -> Image:
-        """A copy of `bgr` (h, w, 3) with everything drawn on it; `time` is the picture's media time in seconds."""
-        picture = np.ascontiguousarray(bgr).copy()
-        if timeline.away is not None:  # what is seen is over
-            picture = np.asarray(
-                cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) // 2, cv2.COLOR_GRAY2BGR), np.uint8
-            )
-        size = text_size(*picture.shape[:2])
+        """A canvas with `bgr` (h, w, 3) in it, untouched, and everything else around it (`stream.views.layout`).
+
+        Args:
+            bgr: the picture. Where the camera is away, it is shown grey and dark: what is seen is over.
+            timeline: what is known.
+            camera: whose picture it is.
+            time: the picture's media time in seconds.
+        """
+        place = layout(*bgr.shape[:2])
+        canvas = np.empty((place.height, place.width, 3), np.uint8)
+        self._fill(canvas, bgr if timeline.away is None else _faded(bgr), place)
         with self._lock:
-            bottom = self._draw_timeline(picture, timeline, time, size)
-            right = self._draw_signs(picture, timeline, camera, time, size)
+            self._draw_timeline(canvas, place, timeline, time)
+            bottom = self._draw_signs(canvas, place, timeline, camera)
             if timeline.away is not None:
-                self._draw_away(picture, timeline.away, size, right)
+                self._draw_away(canvas, place, timeline.away, bottom)
             elif timeline.latest is not None:
-                self._draw_scores(picture, timeline.latest, timeline.current, time, size, right, bottom)
-        return picture
+                self._draw_scores(canvas, place, timeline.latest, timeline.current, time, bottom)
+        return canvas
+
+    def _fill(self, canvas: Image, bgr: Image, place: Layout) -> None:
+        """The picture and the bare ground around it."""
+        x0, y0, x1, y1 = place.picture
+        canvas[y0:y1, x0:x1] = bgr
+        below, beside = place.strip.y0, place.column.x0
+        for box in ((0, 0, beside, y0), (0, y1, beside, below), (0, y0, x0, y1), (x1, y0, beside, y1)):
+            block(canvas, box, MOUNT)  # around a picture that is smaller than the least
+        block(canvas, place.column, GROUND)
+        block(canvas, place.strip, GROUND)
 
     def _draw_scores(
-        self, img: Image, latest: Prediction, current: Event | None, time: float, size: int, right: int, bottom: int
+        self, img: Image, place: Layout, latest: Prediction, current: Event | None, time: float, bottom: int
     ) -> None:
-        """The panel at the top left, within `right` and `bottom`: the label, large, then a bar for every class."""
-        edge = pad = round(0.8 * size)
-        row, head = round(1.45 * size), round(4.6 * size)
-        width = min(round(15 * size), right - 2 * edge)
-        rows = self._rows_that_fit(latest, (bottom - 2 * edge - pad - head) // row)
-        x0, x1 = edge + pad, edge + width - pad
-        shade(img, edge, edge, edge + width, edge + head + row * len(rows) + (pad if rows else 0), size // 2)
-
+        """The column down to `bottom`: the label, large, then a bar for every class."""
+        size, pad = place.size, round(0.8 * place.size)
+        x0, x1, top = place.column.x0 + pad, place.column.x1 - pad, place.column.y0 + pad
         accent, ink = self._colours[latest.label], FAINT if latest.label == self._none else WHITE
-        score, score_size = f"{latest.score:.0%}", round(1.4 * size)
-        x = x0 + round(0.75 * size)
+        tall, head, score_size = round(3.1 * size), round(2.1 * size), round(1.4 * size)
+        block(img, (x0, top, x0 + max(2, size // 4), top + tall), accent)
+        x, baseline = x0 + round(0.75 * size), top + round(CAP * head)
+        score = f"{latest.score:.0%}"
         room = x1 - x - self._pen.width(score, score_size, SEMIBOLD) - size // 2
-        name_size = self._pen.fitting(self._names[latest.label], round(2.1 * size), BOLD, room)
-        bar_height = round(3.1 * size)
-        top = edge + pad + round(0.1 * size)
-        cv2.rectangle(img, (x0, top), (x0 + max(2, size // 4), top + bar_height), accent, -1)
-        baseline = top + round(CAP * 2.1 * size)
-        self._pen.write(img, self._names[latest.label], x, baseline, name_size, BOLD, ink)
+        self._pen.write_within(img, self._names[latest.label], x, baseline, head, BOLD, ink, room, size)
         self._pen.write(img, score, x1, baseline, score_size, SEMIBOLD, accent, "right")
-        told = told_of(current, time)
-        told_size = self._pen.fitting(told, size, REGULAR, x1 - x)
-        self._pen.write(img, told, x, top + bar_height, told_size, REGULAR, SOFT)
-        for place, label in enumerate(rows):
-            self._draw_row(img, latest, label, x0, x1, edge + head + row * place, size)
+        told, small = told_of(current, time), place.small
+        self._pen.write_within(img, told, x, top + tall, size, REGULAR, SOFT, x1 - x, small)
 
-    def _draw_row(self, img: Image, latest: Prediction, label: str, x0: int, x1: int, y: int, size: int) -> None:
-        """One class: its name, its bar on a track, its score."""
+        y = top + tall + round(0.7 * size)
+        rows = self._rows_that_fit(latest, int((bottom - y) / (1.4 * size)))
+        spare = bottom - y - 1.4 * size * len(rows)  # goes first into the gap below the label, then between the rows
+        y += round(min(size, 0.25 * spare))
+        step = min(2.1 * size, (bottom - y) / max(1, len(rows)))
+        for number, label in enumerate(rows):
+            self._draw_row(img, place, latest, label, y + round(step * (number + 0.5)))
+
+    def _draw_row(self, img: Image, place: Layout, latest: Prediction, label: str, middle: int) -> None:
+        """One class around the row `middle`: its name, its bar on a track, its score."""
+        size, pad = place.size, round(0.8 * place.size)
+        x0, x1 = place.column.x0 + pad, place.column.x1 - pad
         score = float(latest.scores[self._labels.index(label)])
         best = score == float(latest.scores.max())
         ink, weight = (WHITE, SEMIBOLD) if best else (SOFT, REGULAR)
         longest = max(self._pen.width(name, size, SEMIBOLD) for name in self._names.values())
-        left = x0 + min(longest, round(0.4 * (x1 - x0))) + round(0.6 * size)
-        right = x1 - round(2.8 * size)
-        baseline, thick = y + size, max(3, round(0.5 * size))
-        middle = baseline - round(CAP * size / 2)
-        name_size = self._pen.fitting(self._names[label], size, weight, left - x0 - size // 3)
-        self._pen.write(img, self._names[label], x0, baseline, name_size, weight, ink)
+        names = min(longest, round(0.45 * (x1 - x0)))
+        left = x0 + names + round(0.7 * size)
+        right = x1 - self._pen.width("100%", size, SEMIBOLD) - round(0.6 * size)
+        thick = max(3, round(0.5 * size))
+        baseline = middle + round(CAP * size / 2)
+        self._pen.write_within(img, self._names[label], x0, baseline, size, weight, ink, names, place.small)
         self._pen.write(img, f"{score:.0%}", x1, baseline, size, weight, ink, "right")
         bar(img, left, right, middle, thick, TRACK)
         reach = round(score * (right - left))
@@ -116,87 +132,96 @@ class Overlay:
         likeliest = np.argsort(-latest.scores, kind="stable")[: max(0, rows)]
         return [self._labels[k] for k in likeliest]
 
-    def _draw_away(self, img: Image, status: Status, size: int, right: int) -> None:
-        """In place of the scores, within `right`: that the camera is away, and why."""
-        edge = pad = round(0.8 * size)
-        x0, x1 = edge + pad, right - edge - pad
-        shade(img, edge, edge, right - edge, edge + 2 * pad + round(3.4 * size), size // 2)
+    def _draw_away(self, img: Image, place: Layout, status: Status, bottom: int) -> None:
+        """In place of the scores, down to `bottom`: that the camera is away, and why, in as many lines as there are."""
+        size, pad = place.size, round(0.8 * place.size)
+        x0, x1 = place.column.x0 + pad, place.column.x1 - pad
         head = round(2.1 * size)
-        baseline = edge + pad + round(CAP * head)
-        self._pen.write(
-            img, status.health, x0, baseline, self._pen.fitting(status.health, head, BOLD, x1 - x0), BOLD, RED
-        )
-        reason_size = self._pen.fitting(status.reason, size, REGULAR, x1 - x0)
-        self._pen.write(img, status.reason, x0, baseline + round(1.7 * size), reason_size, REGULAR, SOFT)
+        y = place.column.y0 + pad + round(CAP * head)
+        self._pen.write_within(img, status.health, x0, y, head, BOLD, RED, x1 - x0, size)
+        y += round(1.9 * size)
+        lines = self._pen.lines(status.reason, size, REGULAR, x1 - x0)
+        room = max(1, (bottom - y) // round(1.5 * size) + 1)
+        if len(lines) > room:
+            lines = [*lines[: room - 1], f"{lines[room - 1]}…"]
+        for number, line in enumerate(lines):
+            baseline = y + number * round(1.5 * size)
+            self._pen.write_within(img, line, x0, baseline, size, REGULAR, SOFT, x1 - x0, size)
 
-    def _draw_signs(self, img: Image, timeline: Timeline, camera: str, time: float, size: int) -> int:
-        """The panel at the top right: camera, media time, latency, how it is, model; returns the x where it begins."""
-        latest = timeline.latest
+    def _draw_signs(self, img: Image, place: Layout, timeline: Timeline, camera: str) -> int:
+        """The foot of the column: camera, how it is, model, latency; returns the y above which there is room."""
+        latest, size = timeline.latest, place.size
         state, state_ink = ("ready", GREEN) if latest is not None and latest.warm else ("warming up", AMBER)
         if timeline.away is not None:
             state, state_ink = timeline.away.health, RED
-        latency = f"{latest.latency_ms:.0f} ms" if latest and latest.latency_ms is not None else "– ms"
-        lines = (
-            (camera, size, SEMIBOLD, WHITE),
-            (clock(time), round(1.4 * size), REGULAR, WHITE),
-            (latency, size, REGULAR, SOFT),
-            (state, size, REGULAR, state_ink),
-            (self._model, max(9, round(0.8 * size)), REGULAR, FAINT),
-        )
-        edge = pad = round(0.8 * size)
-        widest = max(self._pen.width(text, line_size, weight) for text, line_size, weight, _ in lines)
-        picture_width = int(img.shape[1])
-        width = min(round(0.38 * picture_width), widest + 2 * pad)
-        x1 = picture_width - edge
-        height = sum(round(1.45 * line_size) for _, line_size, _, _ in lines) + 2 * pad - size // 2
-        shade(img, x1 - width, edge, x1, edge + height, size // 2)
-        y = edge + pad
-        for text, line_size, weight, ink in lines:
-            fitted = self._pen.fitting(text, line_size, weight, width - 2 * pad)
-            self._pen.write(img, text, x1 - pad, y + round(0.85 * line_size), fitted, weight, ink, "right")
-            y += round(1.45 * line_size)
-        return x1 - width
+        latency = f"{latest.latency_ms:.0f} ms" if latest and latest.latency_ms is not None else ""
+        pad = round(0.8 * size)
+        x0, x1, y = place.column.x0 + pad, place.column.x1 - pad, place.column.y1 - round(0.7 * size)
+        for left, left_size, weight, left_ink, right, ink in (
+            (self._model, place.small, REGULAR, FAINT, latency, SOFT),
+            (camera, size, SEMIBOLD, WHITE, state, state_ink),
+        ):
+            room = x1 - x0 - self._pen.width(right, size) - size // 2
+            self._pen.write_within(img, left, x0, y, left_size, weight, left_ink, room, place.small)
+            self._pen.write(img, right, x1, y, size, REGULAR, ink, "right")
+            y -= round(1.4 * size)
+        line = y - round(0.1 * size)
+        block(img, (x0, line, x1, line + max(1, size // 12)), TRACK)
+        return line - round(0.3 * size)
 
-    def _draw_timeline(self, img: Image, timeline: Timeline, time: float, size: int) -> int:
-        """The strip along the bottom: how the scores went, what was on, when it was known; returns its upper y."""
-        height, width = int(img.shape[0]), int(img.shape[1])
-        edge, pad = round(0.8 * size), round(0.6 * size)
-        rise, lane, legend = round(1.5 * size), round(1.4 * size), round(1.2 * size)
-        y0 = height - edge - (2 * pad + rise + lane + legend)
-        x0, x1 = edge + pad, width - edge - pad
-        top = y0 + pad + rise
-        shade(img, edge, y0, width - edge, height - edge, size // 2)
-        self._draw_rise(img[y0 + pad : top - max(1, size // 6), x0:x1], timeline, time)
-        cv2.rectangle(img, (x0, top), (x1, top + lane), TRACK, -1)
+    def _draw_timeline(self, img: Image, place: Layout, timeline: Timeline, time: float) -> None:
+        """The strip: how the scores went, what was on, when it was known, and the time."""
+        size, pad = place.size, round(0.8 * place.size)
+        rise, lane = round(1.6 * size), round(1.4 * size)
+        x0, x1 = place.strip.x0 + pad, place.strip.x1 - pad
+        y0 = place.strip.y0 + round(0.6 * size)
+        top = y0 + rise
+        self._draw_rise(img[y0 : top - max(1, size // 6), x0:x1], timeline, time)
+        block(img, (x0, top, x1, top + lane), TRACK)
 
         def column(moment: float) -> int:
             return min(x1, max(x0, x1 - round((time - moment) / timeline.seconds * (x1 - x0))))
 
-        for event in timeline.events:
+        starts = [*(column(event.start) for event in timeline.events), x1]
+        for event, start, following in zip(timeline.events, starts, starts[1:], strict=False):
             known = column(event.start + event.delay)
             end = column(time if event.end is None else event.end)
-            self._draw_span(img, event, column(event.start), known, end, top, lane, size)
-        for second in grid(time, timeline.seconds):
-            x, mark_size = column(second), max(9, round(0.8 * size))
-            self._pen.write(img, clock(second, 0), x, top + lane + legend, mark_size, REGULAR, FAINT, "centre")
-        return y0
+            self._draw_span(img, event, (start, known, end, following), top, lane, size)
+        baseline, mark_size = top + lane + round(1.3 * size), place.small
+        now = clock(time)
+        self._pen.write(img, now, x1, baseline, size, SEMIBOLD, WHITE, "right")
+        free = x1 - self._pen.width(now, size, SEMIBOLD) - size
+        for second in sorted(grid(time, timeline.seconds), reverse=True):
+            mark, x = clock(second, 0), column(second)
+            half = (self._pen.width(mark, mark_size) + 1) // 2
+            if x + half <= free and x - half >= x0:
+                self._pen.write(img, mark, x, baseline, mark_size, REGULAR, FAINT, "centre")
+                free = x - half - size // 2
 
     def _draw_span(
-        self, img: Image, event: Event, start: int, known: int, end: int, top: int, lane: int, size: int
+        self, img: Image, event: Event, columns: tuple[int, int, int, int], top: int, lane: int, size: int
     ) -> None:
-        """One event on the lane: pale until it was known, full from there on, and a mark where it was told."""
+        """One event on the lane: pale until it was known, full from there on, a mark where it was told, its name.
+
+        `columns`: where it starts, is known, ends, and where the next one starts. A name that is too long for the
+        event itself stands behind it, where nothing else does.
+        """
+        start, known, end, following = columns
         if end <= start:
             return
         colour = self._colours[event.label]
-        cv2.rectangle(img, (start, top), (end, top + lane), mix(colour, TRACK, 0.45), -1)
-        cv2.rectangle(img, (min(known, end), top), (end, top + lane), colour, -1)
+        block(img, (start, top, end, top + lane), mix(colour, TRACK, 0.45))
+        block(img, (min(known, end), top, end, top + lane), colour)
         tip = max(2, size // 3)
         mark = np.array([(known - tip, top - tip), (known + tip, top - tip), (known, top + tip // 2)])
         cv2.fillPoly(img, [mark], WHITE, cv2.LINE_AA)
         name = self._names[event.label]
-        if self._pen.width(name, size, SEMIBOLD) < end - known - size:
-            baseline = top + lane // 2 + round(CAP * size / 2)
-            self._pen.write(img, name, known + size // 2, baseline, size, SEMIBOLD, ink_on(colour))
+        width, gap = self._pen.width(name, size, SEMIBOLD), size // 3
+        baseline = top + lane // 2 + round(CAP * size / 2)
+        if width + 2 * gap < end - known:
+            self._pen.write(img, name, known + gap + tip // 2, baseline, size, SEMIBOLD, ink_on(colour))
+        elif width + 2 * gap < following - end:
+            self._pen.write(img, name, end + gap, baseline, size, SEMIBOLD, colour)
 
     def _draw_rise(self, lane: Image, timeline: Timeline, time: float) -> None:
         """The likeliest class over time: a column's colour says which, its height how likely. Draws on `lane`."""
@@ -212,9 +237,9 @@ class Overlay:
         cv2.copyTo(painted, (np.arange(height)[:, None] >= height - tall).astype(np.uint8), lane)
 
 
-def text_size(height: int, width: int) -> int:
-    """The size in pixels of ordinary text on a picture of `height` x `width`; 10, still readable, at least."""
-    return max(10, round(0.033 * min(height, 0.8 * width)))
+def _faded(bgr: Image) -> Image:
+    """`bgr` without colour and half as bright."""
+    return np.asarray(cv2.cvtColor(cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY) // 2, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def clock(time: float, digits: int = 1) -> str:

@@ -24,6 +24,8 @@ from stream.views.overlay import Overlay
 
 QUIT_KEYS = {ord("q"), ord("Q"), 27}  # 27: Esc
 CONNECT_S = 2.0
+LARGEST = (1600, 900)
+"""Width and height of a new window, at most; a person may make it larger."""
 
 
 def display_error() -> str | None:
@@ -81,9 +83,7 @@ class Window:
             return
         if not self._shown:
             cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-            height, width = bgr.shape[:2]
-            scale = max(1.0, 640 / width)  # a tiny picture is shown larger
-            cv2.resizeWindow(self.title, round(width * scale), round(height * scale))
+            cv2.resizeWindow(self.title, *first_size(*bgr.shape[:2]))
             self._shown = True
         cv2.imshow(self.title, bgr)
 
@@ -101,6 +101,12 @@ class Window:
         """Takes it off the screen."""
         if self._shown and not self.closed:
             cv2.destroyWindow(self.title)
+
+
+def first_size(height: int, width: int) -> tuple[int, int]:
+    """Width and height of a new window for a picture: a tiny one is shown larger, a large one within `LARGEST`."""
+    scale = min(max(1.0, 640 / width), LARGEST[0] / width, LARGEST[1] / height)  # or its column were off the screen
+    return round(width * scale), round(height * scale)
 
 
 def pressed_key() -> int | None:
