@@ -11,12 +11,13 @@ import click
 
 from stream.commands.bench.shared import plot_option
 from stream.commands.options import examples, json_option
-from train.options import changes_of, recipe_options
+from train.options import cache_options, changes_of, recipe_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from export.contest import Standing
+    from train.cache import ArrayCache
 
 PATH = click.Path(path_type=Path)
 ORDERS = ("ordered", "shuffled", "placed")
@@ -54,7 +55,7 @@ class Words(click.ParamType[tuple[Any, ...]]):
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Each is held out in turn.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How often, with other folds.")
 @click.option("--lengths", type=Words(int), default=(), help="Judge by so many pictures, each number in turn.")
-@click.option("--cache", type=PATH, help="Where pictures and features are kept; your cache folder if left out.")
+@cache_options
 @recipe_options
 @json_option
 @plot_option
@@ -65,7 +66,7 @@ def compare(
     folds: int,
     seeds: int,
     lengths: tuple[int, ...],
-    cache: Path | None,
+    cache: ArrayCache,
     as_json: bool,
     plot: Path | None,
     **options: Any,
@@ -81,16 +82,15 @@ def compare(
     from export.contest import clips_in, compete, entries
     from stream.bench.conditions import machine, versions
     from stream.commands.terminal import console, steps_left
-    from train.cache import ArrayCache, default_folder
     from train.settings import read_recipe
 
-    told, kept = console(stderr=as_json), ArrayCache(cache or default_folder())
+    told = console(stderr=as_json)
     changed = changes_of(**options)
     taking_part = entries([read_recipe(name, changed) for name in recipes], lengths)
-    dataset = clips_in(data, taking_part[0].recipe, kept, told)
+    dataset = clips_in(data, taking_part[0].recipe, cache, told)
     with steps_left(told, "comparing", len(taking_part) * folds * seeds) as advance:
         standings = [
-            compete(entry, data, out, folds=folds, seeds=seeds, cache=kept, advance=advance) for entry in taking_part
+            compete(entry, data, out, folds=folds, seeds=seeds, cache=cache, advance=advance) for entry in taking_part
         ]
     classes = len(dataset.labels) - 1
     if as_json:

@@ -33,7 +33,7 @@ HELP = {
     "devices": "List webcams with their sizes and rates.",
     "config": "Check a cameras.toml and each of its cameras; its JSON schema.",
     "record": "Collect clips of one action from a camera into a class folder.",
-    "data": "Check clips and their lists; make a smaller set, or pictures.",
+    "data": "Check clips and their lists; make a smaller set; show what is kept.",
     "train": "Train a recogniser on clips or streams, by a recipe.",
     "calibrate": "Fit anew when a run speaks, on data that it has not seen.",
     "evaluate": "Measure a trained run on clips and on untrimmed streams.",

@@ -2,7 +2,8 @@
 
 Pictures come through stream's own sources, sampling and geometry. An entry's key is a sha256 over all that it depends
 on, so a changed file, setting, weight or line of geometry code is another entry, never a stale one. Entries are folders
-of .npy files, written aside and renamed, and read through memory maps. No augmentation and no networks here.
+of .npy files, written aside and renamed, and read through memory maps. How many of them stay is train.room. No
+augmentation and no networks here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import json
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import chain
@@ -28,8 +31,11 @@ import stream.sampling
 from stream.contracts import Fit, Input
 from train.footage import frames_of, identity
 from train.recordings import Footage
+from train.room import PARTIAL, Presence, make_room
 
 Arrays = Mapping[str, NDArray[Any]]
+BETWEEN = 0.02
+"""Share of a cache's limit that is written before it is looked at again: looking takes a while."""
 
 
 def default_folder() -> Path:
@@ -56,9 +62,18 @@ class Pictures:
 class ArrayCache:
     """Named arrays on disk by the digest of what they were made from."""
 
-    def __init__(self, folder: Path) -> None:
-        """Makes a cache in `folder`, which need not exist yet."""
+    def __init__(self, folder: Path, limit: int | None = None) -> None:
+        """Makes a cache in `folder`, which need not exist yet.
+
+        Args:
+            folder: of the entries.
+            limit: bytes over which what was not used for longest is removed, but for what anybody uses now; None is
+                no limit.
+        """
         self.folder = folder
+        self._limit = limit
+        self._unseen = float("inf")  # bytes written since the whole was looked at
+        self._present: Presence | None = None
 
     def get(self, depends: Mapping[str, Any], make: Callable[[], Arrays]) -> tuple[Arrays, str]:
         """The arrays that `make()` gives, read-only, and their key; made only where they are not there yet.
@@ -69,22 +84,45 @@ class ArrayCache:
         """
         key = digest(depends)
         entry = self.folder / key[:2] / key
-        if not entry.is_dir():
-            self._write(entry, make())
-        return {path.stem: np.load(path, mmap_mode="r") for path in entry.glob("*.npy")}, key
+        while True:
+            if not entry.is_dir():
+                self._write(entry, make())
+            # Another process may remove it until it is marked as used.
+            with suppress(FileNotFoundError):
+                self._use(entry)
+                return {path.stem: np.load(path, mmap_mode="r") for path in sorted(entry.iterdir())}, key
+
+    def _use(self, entry: Path) -> None:
+        """Marks an entry as used now, by somebody who is here."""
+        with suppress(OSError):  # a cache of somebody else's, to be read alone
+            if self._present is None:
+                self._present = Presence(self.folder)
+                weakref.finalize(self, self._present.leave)
+            os.utime(entry)
 
     def _write(self, entry: Path, arrays: Arrays) -> None:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix="partial-", dir=entry.parent))
+        aside = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=entry.parent))
         try:
             for name, array in arrays.items():
                 np.save(aside / f"{name}.npy", array)
+            size = sum(file.stat().st_size for file in aside.iterdir())
             aside.rename(entry)
         except OSError:
             if not entry.is_dir():  # another process was faster otherwise, and wrote the same
                 raise
+        else:
+            self._wrote(entry, size)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+    def _wrote(self, entry: Path, size: int) -> None:
+        """Counts what was written, and makes room from time to time."""
+        self._use(entry)
+        self._unseen += size
+        if self._limit is not None and self._unseen > self._limit * BETWEEN:
+            make_room(self.folder, self._limit)
+            self._unseen = 0
 
 
 def plain_pictures(cache: ArrayCache, footage: Footage | Path, input: Input) -> Pictures:

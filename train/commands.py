@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stream.commands.options import examples
-from train.options import changes_of, recipe_options, without_folders
+from train.options import cache_options, changes_of, recipe_options, without_folders
+
+if TYPE_CHECKING:
+    from train.cache import ArrayCache
 
 FOLDER = click.Path(path_type=Path)
 
@@ -29,7 +32,7 @@ FOLDER = click.Path(path_type=Path)
 @recipe_options
 @click.option("--fold", type=click.IntRange(min=0), help="Hold this fold out, from 0, and measure on it.")
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Number of folds.")
-@click.option("--cache", type=FOLDER, help="Where pictures and features are kept; your cache folder if left out.")
+@cache_options
 @click.option("--json", "as_json", is_flag=True, help="Print what was measured as JSON.")
 def train(
     data: Path,
@@ -37,7 +40,7 @@ def train(
     recipe: str,
     fold: int | None,
     folds: int,
-    cache: Path | None,
+    cache: ArrayCache,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -47,7 +50,6 @@ def train(
     quiet_tensorflow()
     from stream.commands.terminal import console
     from train import fit
-    from train.cache import ArrayCache, default_folder
     from train.report import print_results
     from train.settings import read_recipe
 
@@ -56,7 +58,7 @@ def train(
         data,
         read_recipe(recipe, changes_of(**options)),
         out,
-        cache=ArrayCache(cache or default_folder()),
+        cache=cache,
         console=told,
         fold=fold,
         folds=folds,
@@ -83,23 +85,22 @@ def train(
 @click.option(
     "--false-per-minute", type=click.FloatRange(min=0, min_open=True), help="False events to allow; the recipe's."
 )
-@click.option("--cache", type=FOLDER, help="Where pictures and features are kept; your cache folder if left out.")
+@cache_options
 def calibrate(
-    run: Path, data: Path, folds: tuple[Path, ...], false_per_minute: float | None, cache: Path | None
+    run: Path, data: Path, folds: tuple[Path, ...], false_per_minute: float | None, cache: ArrayCache
 ) -> None:
     """Fit anew when RUN speaks, on DATA that it never learned from, or on what the runs of its folds held out."""
     from train.quiet import quiet_tensorflow
 
     quiet_tensorflow()
     from stream.commands.terminal import console
-    from train.cache import ArrayCache, default_folder
     from train.calibrate import calibrate as fit
 
     told = console()
     calibrated = fit(
         run,
         data,
-        cache=ArrayCache(cache or default_folder()),
+        cache=cache,
         console=told,
         folds=folds,
         false_per_minute=false_per_minute,
@@ -132,7 +133,7 @@ def calibrate(
 @click.option("--seconds", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Length of each.")
 @click.option("--reset-each-tick", is_flag=True, help="Forget everything before each tick: what is memory worth?")
 @click.option("--report", type=FOLDER, help="Folder to write report.html to: one page with all of it, and pictures.")
-@click.option("--cache", type=FOLDER, help="Where pictures are kept; your cache folder if left out.")
+@cache_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def evaluate(
     model: Path,
@@ -146,7 +147,7 @@ def evaluate(
     seconds: float,
     reset_each_tick: bool,
     report: Path | None,
-    cache: Path | None,
+    cache: ArrayCache,
     as_json: bool,
 ) -> None:
     """Measure MODEL, a run or a bundle, on DATA: clips, annotated streams, or one video in which nothing happens."""
@@ -154,7 +155,6 @@ def evaluate(
 
     quiet_tensorflow()
     from stream.commands.terminal import console
-    from train.cache import ArrayCache, default_folder
     from train.measure import measure
     from train.report import print_results, progress_bar
 
@@ -162,7 +162,7 @@ def evaluate(
     measured = measure(
         model,
         data,
-        cache=ArrayCache(cache or default_folder()),
+        cache=cache,
         console=told,
         fold=fold,
         folds=folds,

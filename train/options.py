@@ -1,9 +1,13 @@
-"""The options of `actionstream train` that change a recipe: which settings each one stands for. No TensorFlow here."""
+"""Options that several commands of training share: those that change a recipe, and where its cache is.
+
+Which settings each of them stands for is told here. No TensorFlow here.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,30 @@ HIDDEN_UNITS = 256
 
 Changes = dict[str, Any]
 """Values by dotted name, as `train.settings.read_recipe` takes them."""
+
+
+def cache_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`command`, which is given an open `cache`, with the options that say where it is and how large it may grow."""
+
+    @click.option(
+        "--cache",
+        "cache_folder",
+        type=click.Path(path_type=Path),
+        help="Where pictures and features are kept; your cache folder if left out.",
+    )
+    @click.option(
+        "--cache-limit",
+        metavar="SIZE",
+        help="Beyond it what was not used for longest is removed, as 20GB (what it is if left out), or none.",
+    )
+    @wraps(command)
+    def with_cache(*args: Any, cache_folder: Path | None, cache_limit: str | None, **named: Any) -> Any:
+        from train.cache import ArrayCache, default_folder
+        from train.room import limit_of
+
+        return command(*args, cache=ArrayCache(cache_folder or default_folder(), limit_of(cache_limit)), **named)
+
+    return with_cache
 
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:

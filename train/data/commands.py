@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from stream.commands.options import examples, json_option
+from train.options import cache_options
 
 if TYPE_CHECKING:
+    from train.cache import ArrayCache
     from train.recordings import Dataset
 
 FOLDER = click.Path(path_type=Path)
@@ -51,7 +53,7 @@ def dataset_options(command: Function) -> Function:
 @dataset_options
 @click.option("--grid", type=FOLDER, help="Draw the first frames of 20 recordings, with their labels, into this file.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn at random.")
-@click.option("--cache", type=FOLDER, help="Where it is kept what each recording is; your cache folder if left out.")
+@cache_options
 @json_option
 def check(
     folder: Path,
@@ -60,20 +62,19 @@ def check(
     none: str,
     grid: Path | None,
     seed: int,
-    cache: Path | None,
+    cache: ArrayCache,
     as_json: bool,
 ) -> None:
     """Say what DATA is and what is wrong with it: bad files, leaks between splits, numbers that betray a class."""
     import json
 
     from stream.commands.terminal import console, print_written
-    from train.cache import ArrayCache, default_folder
     from train.data.check import check as look
     from train.data.show import as_dictionary, print_checked
 
     told = console(stderr=as_json)
     dataset = _read(folder, group, split, none)
-    checked = look(dataset, ArrayCache(cache or default_folder()), told, seed=seed)
+    checked = look(dataset, cache, told, seed=seed)
     if as_json:
         click.echo(json.dumps(as_dictionary(checked), indent=2))
     else:
@@ -136,7 +137,7 @@ def subset(folder: Path, classes: str, out: Path, group: str | None, split: str 
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Pictures of each recording, evenly spaced.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder.")
 @dataset_options
-@click.option("--cache", type=FOLDER, help="Where it is kept what each recording is; your cache folder if left out.")
+@cache_options
 def extract(
     folder: Path,
     every: float | None,
@@ -145,22 +146,54 @@ def extract(
     group: str | None,
     split: str | None,
     none: str,
-    cache: Path | None,
+    cache: ArrayCache,
 ) -> None:
     """Write pictures of each recording of DATA, in folders that can be trained on as they are."""
     if (every is None) == (count is None):
         raise click.UsageError("expected one of --every S and --count N")
     from stream.commands.terminal import console, steps_left
-    from train.cache import ArrayCache, default_folder
     from train.data.extract import extract as write_pictures
 
     told = console()
     dataset = _read(folder, group, split, none)
-    kept = ArrayCache(cache or default_folder())
     with steps_left(told, "recordings", len(dataset.recordings)) as advance:
-        done = write_pictures(dataset, out, kept, every=every, count=count, advance=advance)
+        done = write_pictures(dataset, out, cache, every=every, count=count, advance=advance)
     for line in done.unreadable:
         told.print(f"left out: {line}", markup=False, soft_wrap=True, style="yellow")
     told.print(f"{done.pictures} pictures of {done.recordings} recordings, {len(done.unreadable)} left out")
     split_option = "" if done.split is None else f" --split {done.split}"
     told.print(f"next: actionstream data check {out}{split_option}", markup=False, soft_wrap=True)
+
+
+@data.command(
+    short_help="How much room kept pictures and features take.",
+    epilog=examples(
+        "actionstream data cache",
+        "actionstream data cache --clear",
+    ),
+)
+@click.option("--cache", "folder", type=FOLDER, help="The folder; your cache folder if left out.")
+@click.option("--clear", is_flag=True, help="Remove all of it, but what a training that runs now has used.")
+@json_option
+def cache(folder: Path | None, clear: bool, as_json: bool) -> None:
+    """Say how much room pictures and features take that are kept for the next training; --clear removes them.
+
+    What was removed is computed again when it is needed. All commands that keep something remove what was not used for
+    longest when there is more than --cache-limit.
+    """
+    import json
+    from dataclasses import asdict
+
+    from stream.commands.terminal import console
+    from train.cache import default_folder
+    from train.data.show import print_holdings
+    from train.room import holdings, limit_of, make_room
+
+    kept = folder or default_folder()
+    went = make_room(kept, 0)[0] if clear else 0
+    held, limit = holdings(kept), limit_of()
+    if as_json:
+        told = {"folder": str(kept), "limit_bytes": limit, "removed_bytes": went}
+        click.echo(json.dumps(told | {name: asdict(each) for name, each in held.items()}))
+    else:
+        print_holdings(kept, held, limit, went if clear else None, console())

@@ -1,8 +1,9 @@
-"""What `data check` prints: tables for people, a dictionary for programs. Nothing is found out here."""
+"""What `data check` and `data cache` print: tables for people, a dictionary for programs. Nothing is found out here."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.text import Text
 from stream.commands.terminal import facts as named
 from train.data.check import Checked, Range, sampled
 from train.data.leaks import name_of
+from train.room import Held
 
 SAMPLE = 8
 TOLD = 10
@@ -149,3 +151,19 @@ def _print_answers(checked: Checked, console: Console) -> None:
                 "red",
             )
         )
+
+
+def print_holdings(folder: Path, held: dict[str, Held], limit: int | None, went: int | None, console: Console) -> None:
+    """Prints what a cache holds, its limit in bytes, and how many bytes were removed, where any were to be."""
+    rows = {"folder": str(folder), "limit": "none" if limit is None else _bytes(limit)}
+    for name, each in held.items():
+        used = f", {_bytes(each.in_use)} of it in use" if each.in_use else ""
+        rows[name] = f"{each.entries} entries, {_bytes(each.size)}{used}"
+    if went is not None:
+        rows["removed"] = _bytes(went)
+    console.print(named(rows))
+
+
+def _bytes(count: int) -> str:
+    """A number of bytes in the unit in which limits are given, too."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
