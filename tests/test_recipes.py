@@ -155,6 +155,9 @@ def test_options_change_the_recipe() -> None:
     evenly = changed("cnn-lstm", frames=6)
     assert evenly.clips == ClipSettings(frames=6, take="uniform")
     assert evenly.stages[0].window == evenly.temporal.window == 6
+    apart = changed("uniform-gru", every=0.25)
+    assert (apart.input.rate, apart.clips) == (4.0, ClipSettings(frames=20, take="first"))
+    assert changed("streaming-gru", every=0.25).clips is None
     with pytest.raises(click.UsageError, match="exclude each other"):
         changed("cnn-lstm", frames=6, every=1.0)
     with pytest.raises(click.BadParameter, match="NAME=VALUE"):

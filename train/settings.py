@@ -282,7 +282,8 @@ def read_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     Args:
         name: a path to a TOML file, or `streaming-gru` for train/recipes/streaming-gru.toml.
         changes: values by dotted name, as in {"model.weights": "mobilenet.weights.h5", "seed": 1}; stages are
-            counted from 0: {"stages.0.epochs": 2}, -1 is the last, and * all of them.
+            counted from 0: {"stages.0.epochs": 2}, -1 is the last, and * all of them. A table with a ? behind it is
+            changed only where the recipe has it: {"clips?.take": "first"}.
 
     Raises:
         ConfigError: no such recipe, no TOML, or a setting that is unknown or out of range.
@@ -328,7 +329,8 @@ def _change(table: dict[str, Any], dotted: str, value: Any) -> None:
 def _inside(place: Any, part: str) -> list[Any]:
     """What `part` of a dotted name stands for in a table, or in a list of tables."""
     if not isinstance(place, list):
-        return [place.setdefault(part, {})]
+        name = part.removesuffix("?")
+        return [] if name != part and name not in place else [place.setdefault(name, {})]
     return place if part == "*" else [place[int(part)]]
 
 
