@@ -19,7 +19,7 @@ from stream.errors import StreamError
 from tests.media import encode_h264
 from train.commands import calibrate, evaluate, train
 from train.models import ModelSettings, build
-from train.runs import Run, save_run
+from train.runs import Run, load_run, save_run
 from train.settings import InputSettings, Recipe
 
 # Keras 3.15 saves weights through numpy 1's way of reading a TensorFlow variable; numpy 2 works, and says so.
@@ -110,6 +110,34 @@ def test_train_leaves_a_run_and_says_what_it_reached(class_folders: Path, cache:
     # Asked about the fold that it held out, then about all that it learned from.
     assert not again["learned_from"]
     assert measured(*options)["learned_from"]
+
+
+def test_a_run_keeps_the_list_that_it_was_divided_by(class_folders: Path, cache: Path, tmp_path: Path) -> None:
+    """The list itself may be gone; a bundle does not hold it, and says that it was asked about what it learned from."""
+    recipe, mine, out = tmp_path / "quick.toml", tmp_path / "mine.txt", tmp_path / "run"
+    recipe.write_text(RECIPE)
+    clips = sorted(path.relative_to(class_folders) for path in class_folders.glob("*/*.mp4"))
+    groups = sorted({path.stem[:5] for path in clips})
+    parts = {path.as_posix(): "test" if path.stem[:5] in groups[-1:] else "training" for path in clips}
+    mine.write_text("".join(f"{name}:{part}\n" for name, part in list(parts.items())[1:]))  # the first is left out
+    result = invoke(train, [class_folders, "--out", out, "--recipe", recipe, "--cache", cache, "--split", mine])
+    assert result.exit_code == 0, result.output
+    mine.unlink()
+    options = [class_folders, "--cache", cache, "--streams", 1, "--seconds", 4]
+    again = measured(out, *options)
+    assert again["clips"] == json.loads((out / "metrics.json").read_text())["clips"]
+    assert again["recordings"] == list(parts.values()).count("test")
+    provenance = json.loads((out / "run.json").read_text())["provenance"]
+    assert str(tmp_path) not in json.dumps(provenance)
+    assert "run learned from" in str(invoke(calibrate, [out, class_folders, "--cache", cache]).exception)
+
+    bundle = tmp_path / "bundle"
+    pack(load_run(out), bundle, clip=None)
+    result = invoke(evaluate, [bundle, *options, "--json"])
+    assert "was trained by a list (mine.txt) that it does not hold" in result.stderr
+    told = json.loads(result.stdout)
+    assert told["recordings"] == len(clips)
+    assert told["learned_from"]
 
 
 @pytest.mark.timeout(300)  # three trainings

@@ -22,7 +22,7 @@ from train.datasets import Dataset, fingerprint, read_dataset
 from train.forward import CachedFeatures, Forward
 from train.readable import readable
 from train.report import progress_bar
-from train.runs import RECIPE, Run, load_run, save_decision
+from train.runs import RECIPE, Run, kept_split, load_run, save_decision
 from train.settings import DecisionSettings, Recipe, read_recipe
 from train.splits import fold_of, outside_test
 from train.streams import Stream, annotated_streams, joined_streams
@@ -59,7 +59,7 @@ def calibrate(
     if false_per_minute is not None:
         settings = settings.model_copy(update={"false_per_minute": false_per_minute})
     same = run.provenance["data"]["folder"] == data.name  # a split is of the data that it was made for
-    split = recipe.data.split if same else None
+    split = (kept_split(folder) or recipe.data.split) if same else None
     named = read_dataset(data, none=run.none, group=recipe.data.group, split=split)
     dataset = readable(named, cache, console)
     if not set(dataset.labels) <= set(run.labels):

@@ -26,13 +26,14 @@ from train.checkpoint import CHECKPOINT, Reached, load_checkpoint
 from train.clips import ClipViews
 from train.datasets import Dataset, fingerprint, read_dataset
 from train.evaluate import evaluate_clips, evaluate_streams, placed_clips, plain_clips
+from train.formats.split_file import split_list
 from train.forward import Forward
 from train.judges import KerasJudge
 from train.models import FILES, Network, build
 from train.plots import draw_confusion, draw_learning_curves
 from train.readable import readable
 from train.report import history_csv, progress_bar
-from train.runs import RECIPE, RUN, Run, begin_from, load_run, replace_text, save_run
+from train.runs import RECIPE, RUN, SPLIT, Run, begin_from, load_run, replace_text, save_run
 from train.settings import ComputeSettings, Recipe, write_recipe
 from train.splits import Split, split
 from train.stages import BEST, Task, run_stage
@@ -76,8 +77,9 @@ def train(
     recipe = _settled(recipe, dataset, cache)
     divided = division(dataset)
     described = _describe(dataset, divided, fold, folds) | {"group": recipe.data.group}
-    if recipe.data.split and recipe.data.split.isdecimal():  # a list's place on this machine is nobody's business
-        described["split"] = recipe.data.split
+    asked = recipe.data.split
+    if asked:  # a list's place on this machine is nobody's business
+        described |= {"split": asked} if asked.isdecimal() else {"list": Path(asked).name}
     checkpoint = _open_folder(out, digest([recipe.model_dump(mode="json"), described]))
 
     keras.utils.set_random_seed(recipe.seed)
@@ -89,6 +91,8 @@ def train(
     task = Task(recipe, plain, shown, divided, network, Forward(network), out, console, strategy)
     _decode(task)
     write_recipe(recipe, out / RECIPE)
+    if "list" in described:
+        replace_text(out / SPLIT, split_list(named.root, named.recordings))
     _describe_network(task)
 
     reached, state = checkpoint

@@ -21,6 +21,7 @@ from train.formats.files import is_video
 from train.judges import Judge, Judgement, load_judge
 from train.readable import readable
 from train.report import progress_bar
+from train.runs import kept_split
 from train.settings import DataSettings
 from train.splits import fold_of, measured
 from train.stream_measures import measure_streams
@@ -75,8 +76,8 @@ def measure(
         fold: only this fold's recordings, divided as training with the same seed divides them.
         folds: number of folds.
         group: regular expression of a recording's group; the model's own if None.
-        split: number of an official split, or a list of filename:training; the model's own if None. Without a fold, an
-            official test set is all that is measured on.
+        split: number of an official split, or a list of filename:training; the model's own if None (a run keeps its
+            list, a bundle does not). Without a fold, an official test set is all that is measured on.
         seed: of folds, places and joined streams; the model's own if None.
         count: streams that are joined from clips.
         seconds: length of each.
@@ -88,6 +89,18 @@ def measure(
     """
     judge = load_judge(model, cache)
     seed = int(judge.provenance.get("seed", 0)) if seed is None else seed
+    trained = judge.provenance.get("data", {})
+    same = trained.get("folder") == data.name
+    if split is None and same:
+        split = trained.get("split") or kept_split(model)
+    unlisted = split is None and same and "list" in trained
+    if unlisted:
+        console.print(
+            f"{judge.name} was trained by a list ({trained['list']}) that it does not hold: all of {data.name} is "
+            "measured, what it learned from as well; name the list with --split",
+            markup=False,
+            soft_wrap=True,
+        )
     named = _dataset(data, judge, group, split)
     dataset = readable(with_labels(named, judge), cache, console)
     members = measured(dataset) if fold is None else fold_of(dataset, fold, folds, seed)
@@ -97,7 +110,8 @@ def measure(
         "data": data.name,
         "recordings": len(members),
         "reset_each_tick": reset,
-        "learned_from": _learned_from(judge, dataset, members, None if fold is None else f"{fold} of {folds}"),
+        "learned_from": unlisted
+        or _learned_from(judge, dataset, members, None if fold is None else f"{fold} of {folds}"),
     }
 
     with progress_bar(console) as bar:
@@ -117,10 +131,7 @@ def measure(
 def _dataset(data: Path, judge: Judge, group: str | None, split: str | None) -> Dataset:
     if data.is_file() and is_video(data):
         return Dataset(data.parent, judge.labels, judge.none, (Recording(data, data.name, None),), untrimmed=True)
-    trained = judge.provenance.get("data", {})
-    group = group or trained.get("group", DataSettings().group)
-    if split is None and trained.get("folder") == data.name:
-        split = trained.get("split")
+    group = group or judge.provenance.get("data", {}).get("group", DataSettings().group)
     return read_dataset(data, none=judge.none, group=group, split=split)
 
 

@@ -4,6 +4,7 @@ recipe.toml          every setting, defaults spelt out
 run.json             labels, input, temporal, decision, provenance
 weights.weights.h5   of both models; the best epoch's, or the last's
 checkpoint.npz       only while training is unfinished
+split.txt            which recording was in which part, where a list of one's own said so
 history.json, .csv   one row an epoch
 metrics.json         what it reached, on what
 summary.txt, architecture.json, learning-curves.png, confusion-matrix.png
@@ -26,6 +27,7 @@ from train.settings import Recipe, read_recipe, write_recipe
 RECIPE = "recipe.toml"
 RUN = "run.json"
 WEIGHTS = "weights.weights.h5"
+SPLIT = "split.txt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,11 @@ class Run:
     decision: dict[str, Any]
     provenance: dict[str, Any]
     folder: Path
+
+
+def kept_split(folder: Path) -> str | None:
+    """The list of one's own by which the run in `folder` was divided; None where there was none."""
+    return str(folder / SPLIT) if (folder / SPLIT).is_file() else None
 
 
 def save_run(run: Run, recipe: Recipe) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def apply_split(found: Found, split: str) -> Found:
     remarks += [f"{file}: left out, since it is not listed: {each.path}" for each in left_out]
     kept = [replace(found.recordings[i], part=parts[i][1]) for i in sorted(parts)]
     return replace(found, recordings=tuple(kept), remarks=tuple(remarks))
+
+
+def split_list(root: Path, recordings: Iterable[Recording]) -> str:
+    """A list that gives each recording the part that it is in."""
+    return "\n".join(f"{each.path.relative_to(root).as_posix()}:{each.part}" for each in recordings)
 
 
 def _parsed(split: str) -> tuple[Path, Part | None]:
