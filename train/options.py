@@ -109,10 +109,8 @@ def changes_of(
     if head_layers is not None:
         changed["model.dense"] = [HIDDEN_UNITS] * (head_layers - 1)
     if every is not None:
-        changed |= {
-            "input.rate": 1 / every,
-            "clips?.take": "first",
-        }  # spread evenly, they would have a rate of their own
+        # Pictures that are spread evenly would have a rate of their own.
+        changed |= {"input.rate": 1 / every, "clips?.take": "first"}
     if frames is not None:
         changed |= {"clips.take": "uniform", "clips.frames": frames}
     if finetune is not None:
