@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -156,9 +157,10 @@ class CachedFeatures:
 
 
 def _backbone_key(network: Network) -> str:
-    """Digest of all that decides what features are made of pictures: the code, its precision, the weights in order."""
+    """Digest of all that decides what is made of pictures: the code, settings, precision, the weights in order."""
     code = "".join(inspect.getsource(module) for module in (train.backbones, train.shift))
     found = hashlib.sha256(code.encode())
+    found.update(json.dumps(network.settings.sees, sort_keys=True).encode())
     found.update("".join(sorted({layer.compute_dtype for layer in network.features.layers})).encode())
     for weight in network.features.weights:
         found.update(str(weight.shape).encode())

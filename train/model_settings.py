@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+OF_THE_HEAD = frozenset(
+    {"head", "units", "embedding", "cell", "cells", "context", "blocks", "heads", "dense", "evidence"}
+    | {"dropout", "input_dropout", "recurrent_dropout", "dense_dropout"}
+)
+"""Settings on which features do not depend."""
+OF_THE_WEIGHTS = frozenset({"weights", "finetune"})
+"""Settings that tell where a backbone's weights come from, and which of them change; not what it makes of them."""
 
 
 class ModelSettings(BaseModel):
@@ -66,3 +74,8 @@ class ModelSettings(BaseModel):
     blocks: int = Field(default=2, gt=0)
     heads: int = Field(default=4, gt=0)
     evidence: float = Field(default=0.0, ge=0)
+
+    @property
+    def sees(self) -> dict[str, Any]:
+        """The settings that decide, with its weights, what the backbone makes of pictures."""
+        return self.model_dump(mode="json", exclude=set(OF_THE_HEAD | OF_THE_WEIGHTS))

@@ -40,6 +40,7 @@ class Network:
         features: [frames (N, H, W, 3) uint8, *states] -> [features (N, D) float32, *next states]; called by `step`.
         head: [features (N, D) float32, *states] -> [logits (N, K) float32, *next states]; one step; called by `step`.
         features_state, head_state: the states, in the models' order.
+        settings: what both were built from.
         finetune: how many of the backbone's last layers are trained where it is; None is all.
         learns_state: whether the features' states are themselves learned, so that gradients go through them.
     """
@@ -48,6 +49,7 @@ class Network:
     head: keras.Model
     features_state: tuple[StateTensor, ...]
     head_state: tuple[StateTensor, ...]
+    settings: ModelSettings
     finetune: int | None = None
     learns_state: bool = False
 
@@ -89,7 +91,15 @@ def build(settings: ModelSettings, input: Input, classes: int, *, precision: str
     """
     features, features_state = build_features(settings, input, precision)
     head, head_state = build_head(settings, int(features.outputs[0].shape[-1]), classes)
-    network = Network(features, head, features_state, head_state, settings.finetune, learns_state=settings.shift > 0)
+    network = Network(
+        features,
+        head,
+        features_state,
+        head_state,
+        settings,
+        finetune=settings.finetune,
+        learns_state=settings.shift > 0,
+    )
     network.set_trainable(features=True)
     return network
 
