@@ -31,6 +31,10 @@ CLIP_WIDTH = 640
 QUALITIES = (20, 26, 32, 38, 44)
 """x264's constant rate factors, best first; the first whose clip is small enough is taken."""
 BASE = Fraction(1, 90_000)
+ALIKE = 0.05
+"""Clips whose sides have the proportion of the model's picture, to this share, look the same by every fit."""
+CUT = 0.125
+"""Share of such a clip's width that is cut off, half on each side, so that it tells one fit from another."""
 
 
 class KerasStep:
@@ -89,6 +93,9 @@ def golden_arrays(golden: Golden) -> bytes:
 def golden_clip(source: Path, input: Input) -> bytes:
     """The first 2 s of `source` as H.264 in under 200 kB, with the times of its frames.
 
+    Its proportion is never that of the model's picture: letterboxed, squashed or cut, it would be the same picture, and
+    a bundle with the wrong fit would pass.
+
     Raises:
         SourceError: it cannot be read.
         ConfigError: it does not get small enough.
@@ -111,11 +118,23 @@ def _opening(source: Path, input: Input) -> Iterator[tuple[float, NDArray[np.uin
         start = start or frame
         if frame.time - start.time >= CLIP_SECONDS or frame.session != start.session:
             return
-        picture = to_bgr(frame.picture)
+        picture = _unlike(to_bgr(frame.picture), input)
         height, width = picture.shape[:2]
         scale = min(1.0, CLIP_WIDTH / width)
         size = round(width * scale) // 2 * 2, round(height * scale) // 2 * 2
         yield frame.time - start.time, np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _unlike(picture: NDArray[np.uint8], input: Input) -> NDArray[np.uint8]:
+    """`picture` (h, w, 3), its sides cut off where its proportion is that of the model's."""
+    height, width = picture.shape[:2]
+    left, top, right, bottom = input.region or (0.0, 0.0, 1.0, 1.0)
+    proportion = (right - left) * width / ((bottom - top) * height)
+    if abs(proportion * input.height / input.width - 1) > ALIKE:
+        return picture
+    kept = round(width * (1 - CUT)) // 32 * 32  # of other widths x264's bytes differ from run to run
+    left_out = (width - kept) // 2
+    return picture[:, left_out : left_out + kept] if kept else picture
 
 
 def _encode(frames: Sequence[tuple[float, NDArray[np.uint8]]], quality: int) -> bytes:

@@ -43,6 +43,20 @@ EMBEDDED_LEVELS, EMBEDDED_SCORE = 2.0, 0.02
 
 Path_ = Literal["onnx", "engine"]
 
+_SUSPECTS = {
+    "labels": "the order of the labels",
+    "times": "the sampling: the rate, or the tick that a frame is given to",
+    "indices": "the sampling: the rate, or the tick that a frame is given to",
+    "images": "the geometry: the fit, the size, or the order of the colours",
+    "features": "the features graph: its normalisation, the order of its channels, or its weights",
+    "logits": "the head graph: the order of its classes, or its weights",
+    "scores": "the temperature",
+    "embedded images": "the geometry graph",
+    "embedded scores": "the geometry graph",
+}
+"""What is at fault, where a quantity is the first to differ; in the order of a picture's way to its scores."""
+_STATES = "the graph that makes this state: its gates, its weights, or a state that is not handed on"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -94,15 +108,16 @@ class Report:
         return all(check.passed for check in self.checks)
 
     def require(self) -> None:
-        """Raises BundleError, naming the worst of what differs, unless every check passed."""
-        failed = [check for check in self.checks if not check.passed]
+        """Raises BundleError, naming what differs first on a picture's way to its scores, unless every check passed."""
+        failed = sorted((check for check in self.checks if not check.passed), key=_stage)
         if not failed:
             return
-        worst = max(failed, key=lambda check: check.closeness)
+        cause = failed[0]
+        allowed = f"at most {cause.limit:g}" if cause.limit else "equal values"
         raise BundleError(
-            f"{self.model} differs from {self.reference} in {len(failed)} of {len(self.checks)} checks: "
-            f"{worst.name} ({worst.path}) from tick {worst.first} on, closeness {worst.closeness:.1e}, "
-            f"expected at most {worst.limit:g}; export the run again"
+            f"{self.model} differs from {self.reference} in {len(failed)} of {len(self.checks)} checks: first "
+            f"{cause.name} ({cause.path}) from tick {cause.first} on, by {cause.closeness:.2g}, expected {allowed}; "
+            f"look at {_SUSPECTS.get(cause.name, _STATES)}, or export the run again"
         )
 
 
@@ -218,6 +233,12 @@ def check(
     return Check(path, name, closeness, limit, first)
 
 
+def _stage(check: Check) -> int:
+    """How far along a picture's way to its scores a check stands; states come between features and logits."""
+    names = [*_SUSPECTS]
+    return 2 * names.index(check.name) if check.name in names else 2 * names.index("logits") - 1
+
+
 @dataclass
 class Row:
     """What the graphs took and gave at one tick."""
@@ -262,7 +283,7 @@ def _compare(path: Path_, wanted: Golden, got: Golden, allowed: Mapping[str, flo
         if wanted.images is not None and got.images is not None:
             yield check(path, "images", wanted.images, got.images, 0.0)
     yield check(path, "features", wanted.features, got.features, allowed.get("features", LIMIT))
-    for name in sorted(wanted.states.keys() | got.states.keys()):
+    for name in dict.fromkeys([*wanted.states, *got.states]):  # in the graphs' order: a cause before what it causes
         nothing = np.zeros((0, 0))
         limit = allowed.get(name, LIMIT)
         yield check(path, name, wanted.states.get(name, nothing), got.states.get(name, nothing), limit)

@@ -25,6 +25,7 @@ from stream.bundle import (
     BundleSpec,
     Decision,
     GeometrySpec,
+    Golden,
     GoldenSpec,
     GraphSpec,
     InputSpec,
@@ -309,23 +310,38 @@ def _golden_files(bundle: Bundle, weights: Weights) -> dict[str, bytes]:
     reference = Reference(weights)
     features = reference.features(images)
     logits, states = reference.carried(features)
-    kept: dict[str, Any] = {"state_h_in": states.astype(np.float32)}
+    kept: dict[str, Any] = {"h_in": states.astype(np.float32)}
     if weights.trace:
-        kept["state_trace_in"] = features.astype(np.float32)
+        kept["trace_in"] = features.astype(np.float32)
     if bundle.spec.temporal.mode == "window":
         kept, logits = {}, reference.windowed(features, bundle.spec.temporal.window or 1)
-    arrays = io.BytesIO()
-    np.savez_compressed(
-        arrays,
+    golden = Golden(
         times=np.array([tick.time for tick in sampled]),
         indices=np.array([tick.index for tick in sampled]),
         images=images,
         features=features.astype(np.float32),
+        states=kept,
         logits=logits.astype(np.float32),
-        labels=np.array(bundle.labels),
-        **kept,
+        labels=bundle.labels,
     )
-    return {"golden/clip.mp4": content, "golden/golden.npz": arrays.getvalue()}
+    return {"golden/clip.mp4": content, "golden/golden.npz": packed_golden(golden)}
+
+
+def packed_golden(golden: Golden) -> bytes:
+    """`golden` as the content of golden.npz; export.golden does it too, but imports TensorFlow."""
+    arrays: dict[str, Any] = {f"state_{name}": value for name, value in golden.states.items()}
+    arrays |= {} if golden.images is None else {"images": golden.images}
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        times=golden.times,
+        indices=golden.indices,
+        features=golden.features,
+        logits=golden.logits,
+        labels=np.array(golden.labels),
+        **arrays,
+    )
+    return content.getvalue()
 
 
 def _model(
