@@ -1,17 +1,16 @@
-"""A bundle on disk: load, check, hash, write. Nothing here opens a graph or knows what is in one.
+"""A bundle on disk: load, check, hash, write. Nothing here opens a graph.
 
 A bundle is a folder: `bundle.json` (stream.schema), two graphs, golden files and a card. Whatever is read is bounded
-in size, lies inside the folder and has the hash that `bundle.json` says; whatever does not is a `BundleError`.
+in size, lies inside the folder and has the hash that `bundle.json` says; a graph holds nothing that a bundle's may not
+(stream.graphs); golden arrays are what they say they are (stream.arrays). Whatever is not so is a `BundleError`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from stream.arrays import unpacked
 from stream.contracts import Input, State
 from stream.errors import BundleError
+from stream.graphs import read_graph
 from stream.schema import (
     BundleSpec,
     Decision,
@@ -56,6 +57,8 @@ MAX_FILE_BYTES = 2**31
 """Protobuf, and so ONNX, ends at 2 GiB."""
 MAX_GOLDEN_BYTES = 2**30
 """Of golden.npz when unpacked."""
+MAX_TICKS = 100_000
+"""Of golden arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +148,11 @@ class Bundle:
         return Input(spec.height, spec.width, spec.fit, rate, self.spec.temporal.max_gap, spec.region)
 
     def read(self, name: str) -> bytes:
-        """The content of the bundle's file `name`, whose hash was right.
+        """The content of the bundle's file `name`, whose hash was right; a graph is one that a bundle may hold.
 
         Raises:
-            BundleError: it is missing, too large, outside the folder, or not the file that bundle.json names.
+            BundleError: it is missing, too large, outside the folder, not the file that bundle.json names, or a graph
+                with something in it that is refused (stream.graphs).
         """
         expected = self.spec.hashes()[name]
         content = _read(self.folder, name, MAX_FILE_BYTES)
@@ -158,6 +162,8 @@ class Bundle:
                 f"{self.folder / name}: expected sha256 {expected[:16]}..., got {got[:16]}...: "
                 "the file was changed or damaged; copy or export the bundle again"
             )
+        if name in self.spec.graphs():
+            read_graph(content, self.folder / name)
         return content
 
     def golden(self) -> Golden:
@@ -265,39 +271,43 @@ def _first(error: ValidationError) -> str:
 
 def _golden(path: Path, content: bytes, bundle: Bundle) -> Golden:
     """The arrays of golden.npz, as `bundle` says that they must be."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > MAX_GOLDEN_BYTES:
-            raise BundleError(f"{path}: expected at most {MAX_GOLDEN_BYTES} bytes unpacked, got {unpacked}")
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path}: expected arrays in .npz form, got: {error}; export the bundle again") from error
-
+    arrays = unpacked(content, path, MAX_GOLDEN_BYTES)
     missing = sorted({"times", "indices", "features", "logits", "labels"} - set(arrays))
     if missing:
         raise BundleError(f"{path}: expected all golden arrays, found no {', '.join(missing)}; export the bundle again")
-    labels = tuple(str(label) for label in arrays["labels"])
+    labels = tuple(str(label) for label in arrays.pop("labels").ravel())
     if labels != bundle.labels:
         raise BundleError(
             f"{path}: expected the labels {list(bundle.labels)}, got {list(labels)}; export the bundle again"
         )
-    states = {name.removeprefix("state_"): value for name, value in arrays.items() if name.startswith("state_")}
-    golden = Golden(
+    counts = {name: len(value) if value.ndim else 0 for name, value in arrays.items()}
+    if len(set(counts.values())) > 1 or not 0 < counts["times"] <= MAX_TICKS:
+        raise BundleError(f"{path}: expected one row a tick in every array, got {counts}; export the bundle again")
+    picture = bundle.input.height, bundle.input.width, 3
+    states = {tensor.input: tensor for tensor in (*bundle.spec.features.state, *bundle.spec.head.state)}
+    wanted: dict[str, tuple[str, tuple[int, ...] | None]] = {
+        "times": ("f", ()),
+        "indices": ("iu", ()),
+        "images": ("u", picture),
+        "features": ("f", None),
+        "logits": ("f", (len(labels),)),
+        **{f"state_{name}": ("fiu", tensor.shape) for name, tensor in states.items()},
+    }
+    for name, array in arrays.items():
+        kinds, shape = wanted.get(name, ("", None))
+        got = array.shape[1:]
+        if array.dtype.kind not in kinds or (len(got) != 1 if shape is None else got != shape):
+            expected = f"(T, {', '.join(map(str, shape))})" if shape is not None else "(T, D)"
+            raise BundleError(
+                f"{path}: expected {name} {expected} as bundle.json says, got {array.dtype} {array.shape}; "
+                "export the bundle again"
+            )
+    return Golden(
         times=arrays["times"],
         indices=arrays["indices"],
         images=arrays.get("images"),
         features=arrays["features"],
-        states=states,
+        states={name: arrays[f"state_{name}"] for name in states if f"state_{name}" in arrays},
         logits=arrays["logits"],
         labels=labels,
     )
-    counts = {name: len(value) for name, value in arrays.items() if name != "labels"}
-    if len(set(counts.values())) > 1:
-        raise BundleError(f"{path}: expected one row a tick in every array, got {counts}; export the bundle again")
-    if golden.logits.shape[1:] != (len(labels),):
-        raise BundleError(
-            f"{path}: expected logits (T, {len(labels)}), got {golden.logits.shape}; export the bundle again"
-        )
-    return golden

@@ -141,7 +141,7 @@ class _Graph:
         self._data, *self._states = self._inputs
         self._accepted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}  # of the last run: like it, no check
 
-        self.session = open_session(bundle.read(spec.file), self._path, bundle, device, threads, profile)
+        self.session = _opened(bundle, spec.file, device, threads, profile)
         self.providers: list[str] = self.session.get_providers()
         self.input_shape = self._declared(self.session.get_inputs(), self._inputs)[spec.input]
         self.output_shape = self._declared(self.session.get_outputs(), outputs)[spec.output]
@@ -185,6 +185,17 @@ class _Graph:
 
     def _unlike(self, what: str, expected: object, got: object) -> BundleError:
         return BundleError(f"{self._path}: expected {what} {expected} (bundle.json), got {got}; export it again")
+
+
+def _opened(bundle: Bundle, name: str, device: str, threads: int, profile: Path | None) -> ort.InferenceSession:
+    """A session on the bundle's graph `name`. The CPU takes every graph that is one: what it refuses is the graph's."""
+    path = bundle.folder / name
+    try:
+        return open_session(bundle.read(name), path, bundle, device, threads, profile)
+    except (DeviceError, UnicodeDecodeError) as error:  # what it quotes of a damaged graph may be no text
+        if isinstance(error, DeviceError) and resolve_device(device)[0] != CPU:
+            raise
+        raise BundleError(f"{path}: expected a graph that runs, got: {error}; export it again") from error
 
 
 def _features_graph(bundle: Bundle, device: str, threads: int, profile: Path | None = None) -> _Graph:

@@ -5,6 +5,7 @@ The models are strict and frozen and forbid unknown keys. The names are those of
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -24,6 +25,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 PERSON = "person_px"
 """Key in `provenance`: how many lines of the model's picture the smallest person fills whom it learned from."""
+MAX_STATE = 2**24
+"""Numbers of one row of one state."""
 UNHASHED = "0" * 64
 """What a hash is until `write_bundle` fills it in."""
 
@@ -39,6 +42,12 @@ class StateTensor(_Strict):
     output: Name
     shape: Annotated[tuple[Annotated[int, Field(ge=1, le=2**24)], ...], Field(max_length=8)]
     dtype: Literal["float32", "float16", "int64", "int32"] = "float32"
+
+    @model_validator(mode="after")
+    def _is_not_too_large(self) -> Self:
+        if math.prod(self.shape) > MAX_STATE:
+            raise ValueError(f"a state has at most {MAX_STATE} numbers a row; got shape {list(self.shape)}")
+        return self
 
 
 class GraphSpec(_Strict):
@@ -183,6 +192,11 @@ class BundleSpec(_Strict):
         if self.geometry is None:
             del said["geometry"]
         return said
+
+    def graphs(self) -> tuple[str, ...]:
+        """The files that are ONNX graphs."""
+        files = (self.features.file, self.head.file)
+        return files if self.geometry is None else (*files, self.geometry.file)
 
     def hashes(self) -> dict[str, str]:
         """Every file that the bundle is made of, and its sha256."""
