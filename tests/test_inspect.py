@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
+from export.flops import flops, parameters
 from stream.bundle import Bundle
 from stream.cli import main
 from stream.commands.cameras import CPU_SIZES
@@ -26,6 +28,11 @@ def test_inspect_tells_all_of_a_bundle(tiny_bundle: Path, capsys: pytest.Capture
     assert document["digest"] == bundle.digest
     assert document["bundle"] == json.loads((tiny_bundle / "bundle.json").read_text())
     assert {name: file["sha256"] for name, file in document["files"].items()} == bundle.spec.hashes()
+    for part, graph in document["graphs"].items():
+        model = onnx.load_from_string(bundle.read(f"{part}.onnx"))
+        assert graph["nodes"] == len(model.graph.node) and graph["opset"] == 17
+        assert graph["parameters"] == parameters(model) and graph["operations"] == flops(model) > 0
+    assert document["graphs"]["features"]["operators"]["Conv"] == 1
     runtime = document["runtime"]
     assert runtime["providers"]["head"] == ["CPUExecutionProvider"]
     assert runtime["nodes"]["features"]["CPUExecutionProvider"]["Conv"] == 1
@@ -37,7 +44,16 @@ def test_inspect_tells_all_of_a_bundle(tiny_bundle: Path, capsys: pytest.Capture
 
     assert runtime["resident"] is None
     shown = say(["inspect", tiny_bundle], capsys)
-    for word in (bundle.model, *bundle.labels, "letterbox", "h_in", "features.onnx", "CPUExecutionProvider"):
+    for word in (
+        bundle.model,
+        *bundle.labels,
+        "letterbox",
+        "h_in",
+        "features.onnx",
+        "CPUExecutionProvider",
+        "1 Conv",
+        "operations",
+    ):
         assert word in shown
 
 

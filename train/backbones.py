@@ -177,13 +177,12 @@ def _application(
         raise ConfigError(f"backbone {settings.backbone} cannot be built for pictures of {shape}: {error}") from error
     if settings.weights not in (None, "imagenet"):
         _load_backbone(backbone, Path(str(settings.weights)))
-    return backbone, _unit if settings.scale == "unit" else _module_of(settings.backbone).preprocess_input
+    return backbone, _unit if settings.scale == "unit" else _module_of(make).preprocess_input
 
 
-def _module_of(name: str) -> Any:
-    """The module of keras.applications that holds network `name` and its own `preprocess_input`."""
-    modules = (module for _, module in inspect.getmembers(keras.applications, inspect.ismodule))
-    return next(module for module in modules if hasattr(module, name))
+def _module_of(make: Callable[..., Any]) -> Any:
+    """The module of keras.applications that has the normalisation for what `make` builds; MobileNetV3 is not in its."""
+    return getattr(keras.applications, make.__module__.rpartition(".")[2])
 
 
 def _load_backbone(backbone: keras.Model, path: Path) -> None:

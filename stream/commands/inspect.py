@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RUNS = 20
 """After the first, of which the median is told."""
+OPERATORS = 6
+"""Kinds of nodes that are told of each graph, the most frequent first; all are in the JSON."""
 
 
 @click.command(
@@ -38,8 +40,9 @@ RUNS = 20
 def inspect(bundle: Path, device: str, threads: Threads, as_json: bool) -> None:
     """What BUNDLE holds and how it runs here: labels, input, states, thresholds, hashes; providers, threads, times.
 
-    The embedded bundle if left out. Every file is checked against its hash, and both graphs are run at each batch size
-    that cameras are judged in. On CUDA, so is the one graph that keeps the states there.
+    The embedded bundle if left out. Every file is checked against its hash, nodes, parameters and operations of both
+    graphs are counted, and they are run at each batch size that cameras are judged in. On CUDA, so is the one graph
+    that keeps the states there.
     """
     from stream.bundle import Bundle
     from stream.commands.terminal import console
@@ -48,13 +51,33 @@ def inspect(bundle: Path, device: str, threads: Threads, as_json: bool) -> None:
     files = {
         name: {"bytes": (bundle / name).stat().st_size, "sha256": sha} for name, sha in found.spec.hashes().items()
     }
+    graphs = _graphs(found)
     runtime = _runtime(found, device, threads)
     if as_json:
         spec = found.spec.model_dump(mode="json", by_alias=True)
         document = {"model": found.model, "folder": str(bundle), "digest": found.digest, "bundle": spec}
-        click.echo(json.dumps({**document, "files": files, "runtime": runtime}, indent=2))
+        click.echo(json.dumps({**document, "files": files, "graphs": graphs, "runtime": runtime}, indent=2))
     else:
-        _print(console(), found, files, runtime)
+        _print(console(), found, files, graphs, runtime)
+
+
+def _graphs(bundle: Bundle) -> dict[str, dict[str, Any]]:
+    """What each of the two graphs is made of, and how much it computes for one row."""
+    from stream.graphs import read_graph
+    from stream.work import operations
+
+    work = operations(bundle)
+    described = {}
+    for part, spec in (("features", bundle.spec.features), ("head", bundle.spec.head)):
+        facts = read_graph(bundle.read(spec.file), bundle.folder / spec.file)
+        described[part] = {
+            "opset": facts.opset,
+            "nodes": facts.nodes,
+            "parameters": facts.parameters,
+            "operations": work[part],
+            "operators": dict(facts.operators.most_common()),
+        }
+    return described
 
 
 def _runtime(bundle: Bundle, device: str, threads: Threads) -> dict[str, Any]:
@@ -124,7 +147,13 @@ def _ms_since(begin: float) -> float:
     return round((perf_counter() - begin) * 1000, 2)
 
 
-def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], runtime: dict[str, Any]) -> None:
+def _print(
+    screen: Console,
+    bundle: Bundle,
+    files: dict[str, dict[str, Any]],
+    graphs: dict[str, dict[str, Any]],
+    runtime: dict[str, Any],
+) -> None:
     from stream.commands.terminal import facts
 
     spec = bundle.spec
@@ -159,10 +188,15 @@ def _print(screen: Console, bundle: Bundle, files: dict[str, dict[str, Any]], ru
     contents = _table("file", "bytes", "sha256 begins")
     for name, file in files.items():
         contents.add_row(name, f"{file['bytes']:,}", file["sha256"][:16])
+    made_of = _table("graph", "opset", "nodes", "parameters", "operations a row", "operators")
+    for part, made in graphs.items():
+        operators = ", ".join(f"{count} {kind}" for kind, count in list(made["operators"].items())[:OPERATORS])
+        counts = (f"{made[name]:,}" for name in ("opset", "nodes", "parameters", "operations"))
+        made_of.add_row(part, *counts, operators)
     times = _table("rows a step", "first ms", "then ms")
     for batch in runtime["batches"]:
         times.add_row(str(batch["rows"]), f"{batch['first_ms']:.1f}", f"{batch['then_ms']:.2f}")
-    for table in (thresholds, states, contents, times):
+    for table in (thresholds, states, contents, made_of, times):
         if table.row_count:
             screen.print()
             screen.print(table)
