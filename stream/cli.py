@@ -42,6 +42,7 @@ HELP = {
     "quantize": "Make an int8 or fp16 bundle of an fp32 one.",
     "verify": "Prove that a bundle computes what Keras computed.",
     "inspect": "What a bundle holds: labels, input, states, thresholds, hashes.",
+    "diff": "What two bundles say of a video, side by side.",
     "bench": "Measure latency, throughput and age on this machine.",
 }
 """What `--help` says of each command, in its order, without loading any."""
