@@ -169,28 +169,48 @@ def quantize(bundle: Path, out: Path, precision: Lowered, data: tuple[Path, ...]
     epilog=examples(
         "actionstream verify models/first",
         "actionstream verify models/first --run runs/first --video clips/wave/001.mp4",
+        "actionstream verify models/first --rtsp rtsp://camera/stream --report proof.json",
     )
 )
 @click.argument("bundle", type=PATH)
 @click.option("--run", type=PATH, help="The run that it came from: Keras computes everything anew.")
 @click.option("--video", type=PATH, help="A clip to use in place of the golden one.")
 @click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True, help="Where the graphs run.")
+@click.option("--rtsp", metavar="URL", help="A camera to judge live as well, for as many ticks as the clip has.")
+@click.option("--report", "written", type=PATH, metavar="FILE", help="Write the report there, too, as JSON.")
 @json_option
-def verify(bundle: Path, run: Path | None, video: Path | None, device: str, as_json: bool) -> None:
+def verify(
+    bundle: Path,
+    run: Path | None,
+    video: Path | None,
+    device: str,
+    rtsp: str | None,
+    written: Path | None,
+    as_json: bool,
+) -> None:
     """Prove that a bundle computes what Keras computed.
 
     Without --run, the golden clip is held against the arrays that Keras computed when the bundle was made: no
     TensorFlow is needed. With --run, Keras computes them anew, on that clip or on --video.
+
+    The graphs are run step by step, alone and in a full batch, and the live line on the clip; with --rtsp on a camera
+    too, whose pictures are those of the clip where a server plays it, and are judged by the reference in any case.
     """
     loaded = _load_run(run) if run else None
     from export.report import print_report, report_facts
     from export.verify import verify as prove
     from stream.bundle import Bundle
+    from stream.commands.cameras import GPU_SIZES, batch_sizes
     from stream.commands.terminal import console, steps_left
 
     told = console(stderr=as_json)
     with steps_left(told, f"verifying {bundle}", 4) as advance:
-        report = prove(Bundle.load(bundle), run=loaded, video=video, device=device, advance=advance)
+        rows = batch_sizes(GPU_SIZES[-1], device)[-1]
+        report = prove(
+            Bundle.load(bundle), run=loaded, video=video, device=device, rows=rows, rtsp=rtsp, advance=advance
+        )
+    if written:
+        written.write_text(json.dumps(report_facts(report), indent=2) + "\n", encoding="utf-8")
     if as_json:
         click.echo(json.dumps(report_facts(report)))
     else:

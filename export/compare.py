@@ -19,9 +19,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from export.listen import Recorder
 from export.loops import Logits, PlainLoop, write_lossless
 from export.pack import pack
-from export.verify import Recorder
 from stream.bench.conditions import OpenBundle
 from stream.bundle import Decision, LabelRule
 from stream.contracts import Input, Tick
@@ -74,21 +74,42 @@ def random_network(settings: ModelSettings, input: Input, classes: int, seed: in
     """A network with seeded random weights whose activations are of ordinary size.
 
     Fresh weights prove nothing: through 50 layers the features shrink to 1e-12, and any two such numbers are close.
-    So every BatchNorm takes the statistics of what it sees on noise, and passes on values around 1.
     """
     keras.utils.set_random_seed(seed)
     network = build(settings, input, classes)
+    frames = np.random.default_rng(seed).integers(0, 256, (8, input.height, input.width, 3), np.uint8)
+    rescale(network, frames)
+    kernel = network.head.get_layer("logits").kernel
+    kernel.assign(LOGITS_SCALE * kernel)
+    return network
+
+
+def rescale(network: Network, frames: NDArray[np.uint8]) -> None:
+    """Changes an untrained network so that what its features model computes on `frames` (N, H, W, 3) is of size 1.
+
+    Every BatchNorm takes the statistics of what it sees; where there is none, and no LayerNorm, each layer's weights
+    are divided by the size of what comes out of it (as LSUV does; Mishkin and Matas, ICLR 2016). ConvNeXt's blocks,
+    which a fresh network scales by 1e-6, count in full.
+    """
     norms = batch_norms(network.features)
     kept = [(norm.momentum, norm.trainable) for norm in norms]
     for norm in norms:
         norm.momentum, norm.trainable = 0.0, True
-    frames = np.random.default_rng(seed).integers(0, 256, (8, input.height, input.width, 3), np.uint8)
     network.features([tf.constant(frames), *zeros(network.features_state, len(frames))], training=True)
     for norm, (momentum, trainable) in zip(norms, kept, strict=True):
         norm.momentum, norm.trainable = momentum, trainable
-    kernel = network.head.get_layer("logits").kernel
-    kernel.assign(LOGITS_SCALE * kernel)
-    return network
+    layers = [] if network.backbone is None else network.backbone.layers
+    for layer in layers:
+        if type(layer).__name__ == "LayerScale":
+            layer.gamma.assign(tf.ones_like(layer.gamma))
+    if network.backbone is None or norms or any(isinstance(each, keras.layers.LayerNormalization) for each in layers):
+        return
+    preprocessed = network.backbone._inbound_nodes[-1].input_tensors[0]
+    before = keras.Model(network.features.inputs, preprocessed)([tf.constant(frames)])
+    for layer in layers:
+        if hasattr(layer, "kernel"):
+            after = keras.Model(network.backbone.inputs, layer.output)(before)
+            layer.kernel.assign(layer.kernel / float(np.sqrt(np.square(after).mean())))
 
 
 def random_run(folder: Path, settings: ModelSettings, input: Input, labels: Sequence[str], seed: int = 0) -> Run:

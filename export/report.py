@@ -73,18 +73,20 @@ def report_facts(report: Report) -> dict[str, Any]:
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Prints each quantity's closeness on both paths, and the first tick that differs."""
-    table = Table("", "at most", "onnx", "engine", "", box=None, pad_edge=False)
+    """Prints each quantity's closeness on every path, and the first tick that differs."""
+    paths = [path for path in ("onnx", "batch", "engine", "rtsp") if any(check.path == path for check in report.checks)]
+    table = Table("", "at most", *paths, "", box=None, pad_edge=False)
     for name in dict.fromkeys(check.name for check in report.checks):
-        checks = {check.path: check for check in report.checks if check.name == name}
+        checks: dict[str, Check] = {check.path: check for check in report.checks if check.name == name}
         failed = [check for check in checks.values() if not check.passed]
         verdict = (
             "[green]ok" if not failed else f"[red]differs from tick {min(check.first or 0 for check in failed)} on"
         )
         limit = next(iter(checks.values())).limit
-        paths = [_closeness(checks.get("onnx")), _closeness(checks.get("engine"))]
-        table.add_row(name, f"{limit:g}" if limit else "equal", *paths, verdict)
-    console.print(f"{report.model} against {report.reference}, {report.ticks} ticks of {report.clip}")
+        found = [_closeness(checks.get(path)) for path in paths]
+        table.add_row(name, f"{limit:g}" if limit else "equal", *found, verdict)
+    camera = "" if report.camera is None else f"; the camera showed {report.camera}"
+    console.print(f"{report.model} against {report.reference}, {report.ticks} ticks of {report.clip}{camera}")
     console.print(table)
 
 

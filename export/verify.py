@@ -1,8 +1,11 @@
-"""Proof that a bundle computes what Keras computed: two other paths, held against it tick by tick. Nothing is printed.
+"""Proof that a bundle computes what Keras computed: other paths, held against it tick by tick. Nothing is printed.
 
     reference    Keras on the run's weights, or the golden arrays that Keras computed when the bundle was made
-    onnx         the two graphs, one tick after the other (export.golden.trace)
+    onnx         the two graphs, one tick after the other (export.trace)
+    batch        the same, in a full batch whose other rows are other pictures and states
     engine       the clip through the live line: reader thread, sampler, geometry, engine, recognizer
+    rtsp         a camera through the live line; where it plays the very clip, held against the same reference, else
+                 against what the reference makes of the pictures that the camera showed
 
 Times, frame indices, pictures and label order must be equal; numbers must be close:
 max|a - b| / max(1, max|a|) <= 1e-4, a being the reference. Below fp32 the bundle says how far from Keras it may be
@@ -23,16 +26,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from export.listen import Crowded, trace_camera, trace_engine
 from export.trace import read_ticks, trace
 from stream.bundle import Bundle, Golden
-from stream.contracts import FeatureExtractor, Head, Prediction, State, Tick
+from stream.contracts import Prediction, Tick
 from stream.decision import scores_of
 from stream.embedded import EmbeddedGeometry
-from stream.engine import Engine
 from stream.errors import BundleError
 from stream.inference import OnnxFeatures, OnnxHead
-from stream.recognizer import Recognizer
-from stream.sources import FileSource
 
 if TYPE_CHECKING:
     from train.runs import Run
@@ -41,7 +42,9 @@ LIMIT = 1e-4
 EMBEDDED_LEVELS, EMBEDDED_SCORE = 2.0, 0.02
 """How far the geometry graph may move a pixel, in grey levels, and a score."""
 
-Path_ = Literal["onnx", "engine"]
+ROWS = 4
+"""Of a full batch on the CPU."""
+Path_ = Literal["onnx", "batch", "engine", "rtsp"]
 
 _SUSPECTS = {
     "labels": "the order of the labels",
@@ -93,7 +96,8 @@ class Report:
         reference: `Keras`, `golden arrays` or `ONNX step by step`.
         clip: the name of the clip's file.
         ticks: how many of it.
-        checks: of both paths.
+        checks: of all paths.
+        camera: what the camera of path rtsp showed: `the clip`, or `its own pictures`; None without one.
     """
 
     model: str
@@ -101,6 +105,7 @@ class Report:
     clip: str
     ticks: int
     checks: tuple[Check, ...]
+    camera: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -127,6 +132,8 @@ def verify(
     run: Run | None = None,
     video: Path | None = None,
     device: str = "cpu",
+    rows: int = ROWS,
+    rtsp: str | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Report:
     """Returns how near the bundle's graphs and the live engine come to Keras.
@@ -137,6 +144,8 @@ def verify(
         video: a clip to use in place of the golden one. Without a run the graphs themselves, step by step, are then
             the reference for the engine.
         device: where the graphs run.
+        rows: of a full batch.
+        rtsp: address of a camera, judged live for as many ticks as the clip has.
         advance: called after each of its four steps: ticks read, Keras, graphs, engine.
 
     Raises:
@@ -166,6 +175,8 @@ def verify(
 
     states = bundle.spec.features.state, bundle.spec.head.state
     steps = trace(features, head, states, bundle.spec.temporal, ticks, bundle.labels)
+    crowd = Crowded(features, rows), Crowded(head, rows)
+    among = trace(*crowd, states, bundle.spec.temporal, ticks, bundle.labels)
     advance()
     live, predictions = trace_engine(bundle, features, head, clip)
     advance()
@@ -173,45 +184,52 @@ def verify(
     checks = [] if reference is None else list(_compare("onnx", reference, steps, allowed))
     wanted = reference or steps
     checks += _compare("engine", wanted, live, allowed)
-    scores = scores_of(wanted.logits, bundle.spec.decision.temperature)
-    got = np.stack([prediction.scores for prediction in predictions])
-    checks.append(check("engine", "scores", scores, got, allowed.get("scores", LIMIT)))
+    checks.append(_scores(bundle, "engine", wanted, predictions, allowed))
+    checks += _compare("batch", wanted, among, allowed)
     if bundle.spec.geometry is not None:
         geometry = EmbeddedGeometry(bundle, device, features.threads)
         checks += _compare_embedded((live, predictions), trace_engine(bundle, features, head, clip, geometry))
-    return Report(bundle.model, name, clip.name, len(wanted.times), tuple(checks))
+    shown = None
+    if rtsp is not None:
+        seen, told, theirs = trace_camera(bundle, features, head, rtsp, len(wanted.times))
+        shown = "the clip" if _is_start_of(wanted, seen) else "its own pictures"
+        if shown == "the clip":
+            basis = _first(wanted, len(theirs))
+        elif run is not None:
+            basis = trace_keras(run.network, bundle.spec.temporal, theirs, run.labels)
+        else:
+            basis, allowed = trace(features, head, states, bundle.spec.temporal, theirs, bundle.labels), {}
+        checks += _compare("rtsp", basis, seen, allowed)
+        checks.append(_scores(bundle, "rtsp", basis, told, allowed))
+    return Report(bundle.model, name, clip.name, len(wanted.times), tuple(checks), shown)
 
 
-def trace_engine(
-    bundle: Bundle, features: FeatureExtractor, head: Head, clip: Path, geometry: EmbeddedGeometry | None = None
-) -> tuple[Golden, list[Prediction]]:
-    """What the live engine computes on a file, listened to at the two graphs, and what it told.
+def _scores(
+    bundle: Bundle, path: Path_, wanted: Golden, told: Sequence[Prediction], allowed: Mapping[str, float]
+) -> Check:
+    """The scores that were `told`, against those of the logits that are `wanted`."""
+    scores = scores_of(wanted.logits, bundle.spec.decision.temperature)
+    return check(path, "scores", scores, np.stack([each.scores for each in told]), allowed.get("scores", LIMIT))
 
-    With a `geometry`, pictures come to the model's size by that.
 
-    Raises:
-        SourceError: the clip cannot be read.
-    """
-    recorder = Recorder(features, head)
-    predictions: list[Prediction] = []
-    recognizer = Recognizer(bundle, recorder, recorder, batch_size=1, geometry=geometry)
-    Engine(
-        recognizer,
-        [FileSource(clip, recognizer.input)],
-        on_prediction=lambda prediction, _: predictions.append(prediction),
-    ).run()
-    rows = recorder.rows[-len(predictions) :]  # the engine's warm-up came before them
-    carried = bundle.spec.temporal.mode == "carry"
-    golden = Golden(
-        times=np.array([prediction.time for prediction in predictions]),
-        indices=np.array([prediction.index for prediction in predictions]),
-        images=np.stack([row.image for row in rows]),
-        features=np.stack([row.features for row in rows]),
-        states={name: np.stack([row.states[name] for row in rows]) for name in rows[0].states} if carried else {},
-        logits=np.stack([row.logits for row in rows]),
-        labels=bundle.labels,
+def _is_start_of(whole: Golden, part: Golden) -> bool:
+    """Whether the pictures of `part` are the first ones of `whole`, in one session."""
+    if whole.images is None or part.images is None or len(part.images) > len(whole.images):
+        return False
+    return bool(np.array_equal(whole.images[: len(part.images)], part.images))
+
+
+def _first(golden: Golden, count: int) -> Golden:
+    """The first `count` ticks of it."""
+    return replace(
+        golden,
+        times=golden.times[:count],
+        indices=golden.indices[:count],
+        images=None if golden.images is None else golden.images[:count],
+        features=golden.features[:count],
+        states={name: value[:count] for name, value in golden.states.items()},
+        logits=golden.logits[:count],
     )
-    return golden, predictions
 
 
 def check(
@@ -239,44 +257,11 @@ def _stage(check: Check) -> int:
     return 2 * names.index(check.name) if check.name in names else 2 * names.index("logits") - 1
 
 
-@dataclass
-class Row:
-    """What the graphs took and gave at one tick."""
-
-    image: NDArray[np.uint8]
-    features: NDArray[np.float32]
-    states: dict[str, NDArray[Any]]
-    logits: NDArray[np.float32]
-
-
-class Recorder:
-    """Both graphs, with what goes through them kept: the first row of every run."""
-
-    def __init__(self, features: FeatureExtractor, head: Head) -> None:
-        """Listens to `features` and `head`."""
-        self._features, self._head = features, head
-        self.rows: list[Row] = []
-
-    def extract(self, images: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
-        """As in `FeatureExtractor`; begins a tick."""
-        features, after = self._features.extract(images, state)
-        kept = {name: value[0].copy() for name, value in after.items()}
-        self.rows.append(Row(images[0].copy(), features[0].copy(), kept, np.zeros(0, np.float32)))
-        return features, after
-
-    def step(self, features: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
-        """As in `Head`; the last step of a tick is what counts."""
-        logits, after = self._head.step(features, state)
-        row = self.rows[-1]
-        row.logits = logits[0].copy()
-        row.states |= {name: value[0].copy() for name, value in after.items()}
-        return logits, after
-
-
 def _compare(path: Path_, wanted: Golden, got: Golden, allowed: Mapping[str, float]) -> Iterator[Check]:
     """Every quantity that both have; what is `allowed` counts in place of the limit of all others."""
-    same = wanted.labels == got.labels
-    yield Check(path, "labels", 0.0 if same else math.inf, 0.0, None if same else 0)
+    if path in ("onnx", "engine"):
+        same = wanted.labels == got.labels
+        yield Check(path, "labels", 0.0 if same else math.inf, 0.0, None if same else 0)
     if path == "engine":  # the graphs were fed with the reference's own pictures
         yield check(path, "times", wanted.times, got.times, 0.0)
         yield check(path, "indices", wanted.indices, got.indices, 0.0)

@@ -24,6 +24,7 @@ import shutil
 import signal
 import sys
 import zipfile
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def _other_json(text: str, rng: np.random.Generator) -> bytes:
                 case 1 if isinstance(place, dict):
                     place[str(ODD[rng.integers(len(ODD))])] = inner
                 case _:
-                    place[key] = ODD[rng.integers(len(ODD))]
+                    place[key] = deepcopy(ODD[rng.integers(len(ODD))])
             break
     return json.dumps(document).encode("utf-8", "surrogatepass")
 

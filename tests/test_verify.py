@@ -24,6 +24,7 @@ from export.convert import to_onnx
 from export.golden import golden_arrays
 from export.pack import pack
 from export.verify import LIMIT, Report, check, verify
+from stream.bench.rtsp_server import RtspServer
 from stream.bundle import Bundle, write_bundle
 from stream.contracts import Input
 from stream.errors import BundleError
@@ -66,6 +67,7 @@ def test_a_bundle_proves_itself_by_its_golden_files(keras_bundle: Bundle) -> Non
     names = {"labels", "times", "indices", "images", "features", "h_in", "logits", "scores"}
     assert {each.name for each in report.checks if each.path == "engine"} == names
     assert {each.name for each in report.checks if each.path == "onnx"} == {"labels", "features", "h_in", "logits"}
+    assert {each.name for each in report.checks if each.path == "batch"} == {"features", "h_in", "logits"}
 
 
 def test_a_bundle_proves_itself_without_tensorflow(keras_bundle: Bundle) -> None:
@@ -93,8 +95,9 @@ def test_sessions_begin_from_nothing(keras_bundle: Bundle, tiny_run: Run, gap_cl
 def test_a_clip_without_keras_holds_the_engine_against_the_graphs(keras_bundle: Bundle, gap_clip: Path) -> None:
     report = verify(keras_bundle, video=gap_clip)
     assert report.reference == "ONNX step by step"
-    assert {each.path for each in report.checks} == {"engine"}
-    assert closest(report) == 0.0
+    assert {each.path for each in report.checks} == {"engine", "batch"}
+    assert closest(report) <= LIMIT
+    assert max(each.closeness for each in report.checks if each.path == "engine") == 0.0
 
 
 def test_a_window_is_held_against_the_model_offline(
@@ -262,6 +265,45 @@ def test_the_command_prints_json_and_then_fails(
     assert told["passed"] is False
     times = next(each for each in told["checks"] if each["name"] == "times")
     assert times == {"path": "engine", "name": "times", "closeness": None, "limit": 0.0, "first": 1, "passed": False}
+
+
+def test_a_camera_that_plays_the_clip_is_held_against_keras(keras_bundle: Bundle, tmp_path: Path) -> None:
+    with RtspServer({"/door": keras_bundle.folder / "golden" / "clip.mp4"}) as server:
+        commands.verify.main(
+            [str(keras_bundle.folder), "--rtsp", server.url("/door"), "--report", str(tmp_path / "proof.json")],
+            standalone_mode=False,
+        )
+    told = json.loads((tmp_path / "proof.json").read_text())
+    assert told["passed"] is True and told["camera"] == "the clip" and told["reference"] == "golden arrays"
+    live = {each["name"] for each in told["checks"] if each["path"] == "rtsp"}
+    assert live == {"features", "h_in", "logits", "scores"}
+
+
+def test_a_camera_of_its_own_is_judged_by_what_it_showed(
+    keras_bundle: Bundle, tiny_run: Run, h264_clip: Path, tmp_path: Path
+) -> None:
+    with RtspServer({"/door": h264_clip}) as server:
+        report = verify(keras_bundle, run=tiny_run, rtsp=server.url("/door"))
+        assert report.camera == "its own pictures"
+        assert closest(report) <= LIMIT
+        model = onnx.load_from_string(keras_bundle.read("head.onnx"))
+        for tensor in model.graph.initializer:
+            if list(tensor.dims) == [16, 3]:
+                tensor.CopyFrom(numpy_helper.from_array(np.zeros((16, 3), np.float32), tensor.name))
+        faulty = changed(keras_bundle, tmp_path / "b", files={"head.onnx": model.SerializeToString()})
+        assert failed(verify(faulty, run=tiny_run, rtsp=server.url("/door")))["rtsp", "logits"] == 0
+
+
+def test_a_row_that_depends_on_its_batch(keras_bundle: Bundle, tmp_path: Path) -> None:
+    """One row alone is right: only a full batch can show it."""
+    model = onnx.load_from_string(keras_bundle.read("head.onnx"))
+    for node in model.graph.node:
+        node.output[:] = ["own" if name == "logits" else name for name in node.output]
+    model.graph.node.append(helper.make_node("ReduceMean", ["own"], ["all"], axes=[0], keepdims=1))
+    model.graph.node.append(helper.make_node("Sub", ["own", "all"], ["rest"]))
+    model.graph.node.append(helper.make_node("Sub", ["own", "rest"], ["logits"]))
+    faults = failed(verify(changed(keras_bundle, tmp_path / "b", files={"head.onnx": model.SerializeToString()})))
+    assert faults == {("batch", "logits"): 0}
 
 
 @pytest.mark.parametrize(
