@@ -1,4 +1,4 @@
-"""The commands `export`, `quantize`, `verify` and `bench compare`. What they print is in export/report.py.
+"""The commands `export`, `quantize`, `verify`, `bench compare` and `backbones`. What they print is in export/report.py.
 
 Nothing heavy is imported until one of them runs, so that `--help` is instant; and TensorFlow only where Keras runs.
 """
@@ -266,6 +266,41 @@ def compare(run: Path | None, threads: int | None, repeats: int, as_json: bool, 
         title = f"one label by the last {WINDOW} frames, {cores} threads"
         names, values = [cost.name for cost in costs], [cost.ms for cost in costs]
         draw_bars(plot, title, names, {"cost": values}, "ms a label", log=True)
+
+
+@click.command(
+    epilog=examples(
+        "actionstream bench backbones",
+        "actionstream bench backbones MobileNetV2 EfficientNetB0 --size 160 --json",
+    )
+)
+@click.argument("names", nargs=-1)
+@click.option("--size", type=click.IntRange(32, 1024), default=224, show_default=True, help="Height and width.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of ONNX Runtime; all cores if left out.")
+@json_option
+def backbones(names: tuple[str, ...], size: int, threads: int | None, as_json: bool) -> None:
+    """Which networks of keras.applications export, how near to Keras, how large, and what a picture costs.
+
+    One of each family, or those of the NAMES given; each in a process of its own, with weights that are random but
+    rescaled, on pieces of two photographs. Prints Markdown: docs/export.md has it.
+    """
+    from export.backbones import NAMES, measure_each, table
+    from stream.commands.terminal import console, steps_left
+    from stream.threads import available_cores
+
+    chosen, cores = names or NAMES, threads or available_cores()
+    with steps_left(console(stderr=True), "measuring", len(chosen)) as advance:
+        rows = []
+        for row in measure_each(chosen, size, cores):
+            rows.append(row)
+            advance()
+    if as_json:
+        from stream.bench.conditions import machine, versions
+
+        facts = {"bench": "backbones", "machine": machine(), "versions": versions(), "size": size, "threads": cores}
+        click.echo(json.dumps({**facts, "networks": [{**asdict(row), "passed": row.passed} for row in rows]}))
+    else:
+        click.echo(table(rows))
 
 
 def _load_run(folder: Path) -> Run:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ import keras
 import onnx
 import tensorflow as tf
 
+from export.rewrites import keep_zero_padding, spell_out_erfc
 from stream.errors import BundleError
 from train.models import Network, StateTensor, step
 
@@ -66,13 +69,37 @@ def to_onnx(model: keras.Model, input: str, output: str, states: tuple[StateTens
         return dict(zip(outputs, [result, *after], strict=True))
 
     function = tf.function(named)
-    graph = _convert_quietly(function, signature)
-    _settle_constants(graph, function.get_concrete_function(*signature))
+    with _traced_in_place():
+        graph = _convert_quietly(function, signature)
+        _settle_constants(graph, function.get_concrete_function(*signature))
+    spell_out_erfc(graph)
+    keep_zero_padding(graph)
     for value in (*graph.graph.input, *graph.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     _check(graph, model, [spec.name for spec in signature], outputs)
     graph.graph.output.sort(key=lambda value: outputs.index(value.name))  # TensorFlow sorts them by name
     return bytes(graph.SerializeToString())
+
+
+@contextmanager
+def _traced_in_place() -> Iterator[None]:
+    """Has Keras trace in place what it wraps for XLA: grouped convolutions, which TensorFlow's CPU lacks.
+
+    What is wrapped so stays a call (StatefulPartitionedCall) in the frozen graph, and ONNX has none; tf2onnx converts
+    the convolution in it, as in ConvNeXt, by itself.
+    """
+    wrap = tf.function
+
+    def function(body: Any = None, **options: Any) -> Any:
+        if not options.get("jit_compile"):
+            return wrap(body, **options)
+        return body if body is not None else lambda inner: inner
+
+    tf.function = function
+    try:
+        yield
+    finally:
+        tf.function = wrap
 
 
 def _convert_quietly(function: Any, signature: list[tf.TensorSpec]) -> onnx.ModelProto:

@@ -1,7 +1,7 @@
 """`actionstream bench`: measurements on this machine, one command and one file each, loaded when it is called.
 
 Others come from packages that stream does not know, through entry points of the group `actionstream.bench`: `compare`
-needs Keras, and lives in export.
+and `backbones` need Keras, and live in export.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ OWN = ("age", "cameras", "latency", "soak", "startup", "throughput")
 """Commands of this folder, each in the module of its name."""
 HELP = {
     "age": "How old a picture is when its label is told, over RTSP.",
+    "backbones": "Which networks of keras.applications export, and their price.",
     "cameras": "How many real-time cameras this machine holds, and the floor.",
     "compare": "What a label costs in Keras, in plain loops, and here.",
     "latency": "Where a tick's time goes, stage by stage.",
