@@ -35,6 +35,15 @@ data_option = click.option(
     help="A clip, or a folder of clips, that int8 takes its ranges from, beside the golden one. Repeatable.",
 )
 
+loss_option = click.option(
+    "--max-loss",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    metavar="POINTS",
+    help="Below fp32: write nothing where more of the labels change, on average over the labels.",
+)
+
 
 @click.command(
     epilog=examples(
@@ -56,6 +65,7 @@ data_option = click.option(
     help="What the backbone computes in: int8 for CPUs, with ranges from the golden clip and --data; fp16 for GPUs.",
 )
 @data_option
+@loss_option
 @click.option("--name", help="Of the bundle; the folder's name if left out.")
 @click.option(
     "--person",
@@ -79,6 +89,7 @@ def export(
     clip: Path | None,
     precision: Precision,
     data: tuple[Path, ...],
+    max_loss: float,
     name: str | None,
     person: int | None,
     embed_geometry: bool,
@@ -116,7 +127,7 @@ def export(
             from export.quantize import clips_in
             from export.quantize import quantize as lower
 
-            bundle, _ = lower(bundle, out, clips_in(data), precision=precision, advance=advance)
+            bundle, _ = lower(bundle, out, clips_in(data), precision=precision, max_loss=max_loss, advance=advance)
     described = bundle_facts(bundle)
     if as_json:
         click.echo(json.dumps(described))
@@ -141,12 +152,16 @@ def export(
     help="What the backbone computes in: int8 for CPUs, fp16 for GPUs.",
 )
 @data_option
+@loss_option
 @json_option
-def quantize(bundle: Path, out: Path, precision: Lowered, data: tuple[Path, ...], as_json: bool) -> None:
+def quantize(
+    bundle: Path, out: Path, precision: Lowered, data: tuple[Path, ...], max_loss: float, as_json: bool
+) -> None:
     """Make an int8 or fp16 bundle of an fp32 BUNDLE, and say how far it is from it.
 
     Only the backbone is lowered; the head computes in fp32. Ranges for int8 come from the golden clip and from --data,
-    which should show what the cameras will show. No TensorFlow is needed.
+    which should show what the cameras will show; on them is measured what is lost, label by label. No TensorFlow is
+    needed.
     """
     from export.quantize import clips_in
     from export.quantize import quantize as lower
@@ -156,10 +171,11 @@ def quantize(bundle: Path, out: Path, precision: Lowered, data: tuple[Path, ...]
 
     told = console(stderr=as_json)
     with steps_left(told, f"quantizing {bundle}", 3) as advance:
-        made, measured = lower(Bundle.load(bundle), out, clips_in(data), precision=precision, advance=advance)
+        clips = clips_in(data)
+        made, measured = lower(Bundle.load(bundle), out, clips, precision=precision, max_loss=max_loss, advance=advance)
     described = bundle_facts(made)
     if as_json:
-        click.echo(json.dumps({**described, "measured": asdict(measured)}))
+        click.echo(json.dumps({**described, "measured": {**asdict(measured), "loss": measured.loss}}))
         return
     print_bundle(described, told)
     print_measured(measured, told)

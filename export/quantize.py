@@ -31,6 +31,8 @@ ALLOWANCE = 1.5
 """Closeness that is allowed, over the one measured: another CPU's kernels round otherwise."""
 LEAST = 0.01
 """Closeness that is allowed at least: a clip on which little happens shows little of the rounding."""
+MAX_LOSS = 1.0
+"""Points of accuracy that may be lost unless something else is said."""
 
 Lowered = Literal["int8", "fp16"]
 
@@ -45,6 +47,7 @@ class Measured:
         score: the largest difference of a score.
         features_error: mean|a - b| of the features as a share of their root mean square.
         agreement: share of ticks whose highest score has the same label.
+        kept: by label, how many ticks had it by the fp32 bundle's highest score, and how many of these have it still.
     """
 
     ticks: int
@@ -52,6 +55,16 @@ class Measured:
     score: float
     features_error: float
     agreement: float
+    kept: dict[str, tuple[int, int]]
+
+    @property
+    def loss(self) -> float:
+        """Points: the share of ticks whose label is no longer what fp32 says, on average over the labels it says.
+
+        An average over labels, so that rare ones count: most of a camera's ticks are of none.
+        """
+        shares = [same / before for before, same in self.kept.values() if before]
+        return 100 * (1 - sum(shares) / len(shares)) if shares else 0.0
 
 
 def quantize(
@@ -60,6 +73,7 @@ def quantize(
     clips: Sequence[Path] = (),
     *,
     precision: Lowered = "int8",
+    max_loss: float = MAX_LOSS,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[Bundle, Measured]:
     """Returns the bundle of `precision` written to `out`, and how far it is from `bundle`.
@@ -70,11 +84,13 @@ def quantize(
         clips: to measure on and, for int8, to take ranges from, beside the golden clip; what they show should be what
             cameras will show.
         precision: of the features graph.
+        max_loss: points of accuracy against fp32, over which nothing is written.
         advance: called after each of its three steps: clips read, graph made, measured and written.
 
     Raises:
         ConfigError: there is no clip at all.
-        BundleError: `bundle` is not of fp32, its graph holds nothing to lower, or `out` is in use.
+        BundleError: `bundle` is not of fp32, its graph holds nothing to lower, more accuracy is lost than `max_loss`,
+            or `out` is in use.
         SourceError: a clip cannot be read.
     """
     if bundle.spec.precision != "fp32":
@@ -93,6 +109,13 @@ def quantize(
     spec = bundle.spec.model_copy(update={"precision": precision})
     with tempfile.TemporaryDirectory() as folder:
         measured = _measured(bundle, write_bundle(Path(folder) / precision, spec, files), walks)
+    if measured.loss > max_loss:
+        lost = ", ".join(f"{label} {before - same} of {before}" for label, (before, same) in _worst(measured))
+        raise BundleError(
+            f"{bundle.folder}: {precision} loses {measured.loss:.1f} points of accuracy on {len(paths)} clips, "
+            f"expected at most {max_loss:g}; ticks whose label changes: {lost}; give more clips of what cameras show "
+            "with --data, or allow it with --max-loss"
+        )
     allowed = {name: round(max(LEAST, ALLOWANCE * value), 4) for name, value in measured.closeness.items()}
     origin = {
         "from": bundle.model,
@@ -101,6 +124,8 @@ def quantize(
         "score": round(measured.score, 4),
         "features_error": round(measured.features_error, 4),
         "agreement": round(measured.agreement, 4),
+        "loss": round(measured.loss, 2),
+        "labels": {label: list(counts) for label, counts in measured.kept.items()},
     }
     spec = spec.model_copy(update={"closeness": allowed, "provenance": {**spec.provenance, precision: origin}})
     files["CARD.md"] = (_card_of(bundle) + _paragraph(precision, measured, len(paths))).encode()
@@ -155,7 +180,22 @@ def _measured(bundle: Bundle, lowered: Bundle, walks: Sequence[Sequence[Tick]]) 
         score=float(np.abs(exact - coarse).max()),
         features_error=float(np.abs(wanted - got).mean() / np.sqrt(np.square(wanted).mean())),
         agreement=float((exact.argmax(axis=1) == coarse.argmax(axis=1)).mean()),
+        kept=_kept(bundle.labels, exact.argmax(axis=1), coarse.argmax(axis=1)),
     )
+
+
+def _kept(labels: Sequence[str], before: NDArray[np.intp], after: NDArray[np.intp]) -> dict[str, tuple[int, int]]:
+    """By label, how many ticks are its own `before`, and how many of these `after` as well."""
+    return {
+        label: (int((before == number).sum()), int(((before == number) & (after == number)).sum()))
+        for number, label in enumerate(labels)
+    }
+
+
+def _worst(measured: Measured) -> list[tuple[str, tuple[int, int]]]:
+    """The labels that lost ticks, those that lost the largest share first; five of them."""
+    lost = [(label, (before, same)) for label, (before, same) in measured.kept.items() if same < before]
+    return sorted(lost, key=lambda each: each[1][1] / each[1][0])[:5]
 
 
 def _trace(bundle: Bundle, ticks: Sequence[Tick]) -> Golden:
@@ -192,5 +232,8 @@ def _paragraph(precision: Lowered, measured: Measured, clips: int) -> str:
         f"the {measured.ticks} ticks of {clips} clips{ranges}: features differ by "
         f"{measured.features_error:.1%} of their size on average, no score by more than "
         f"{measured.score:.2f}, and the highest score has the same label at {measured.agreement:.1%} of "
-        "the ticks. On pictures unlike those it may differ more.\n"
+        f"the ticks: {measured.loss:.1f} points are lost on average over the labels. On pictures unlike those it may "
+        "differ more.\n\n"
+        "| label | ticks by fp32 | still so |\n|---|---|---|\n"
+        + "".join(f"| {label} | {before} | {same} |\n" for label, (before, same) in measured.kept.items())
     )

@@ -55,8 +55,13 @@ def print_measured(measured: Measured, console: Console) -> None:
     """Prints how far an int8 bundle is from its original."""
     console.print(
         f"against fp32, on {measured.ticks} ticks: features differ by {measured.features_error:.1%} of their size, "
-        f"scores by at most {measured.score:.2f}, and {measured.agreement:.1%} of the labels agree"
+        f"scores by at most {measured.score:.2f}, and {measured.agreement:.1%} of the labels agree; "
+        f"{measured.loss:.1f} points are lost"
     )
+    table = Table("label", "ticks by fp32", "still so", box=None, pad_edge=False)
+    for label, (before, same) in measured.kept.items():
+        table.add_row(label, str(before), str(same))
+    console.print(table)
 
 
 def report_facts(report: Report) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -100,6 +101,51 @@ def test_it_is_near_and_says_how_near(original: Bundle, int8: Bundle, made: tupl
     assert "int8" in card and f"{measured.agreement:.1%}" in card and "wave, clap" in card
 
 
+def test_what_is_lost_is_counted_label_by_label(int8: Bundle, made: tuple[Bundle, Measured]) -> None:
+    _, measured = made
+    assert set(measured.kept) == {"none", "wave", "clap"}
+    assert sum(before for before, _ in measured.kept.values()) == measured.ticks
+    same = sum(same for _, same in measured.kept.values())
+    assert same / measured.ticks == pytest.approx(measured.agreement)
+    assert 0 <= measured.loss <= 100
+    assert int8.spec.provenance["int8"]["loss"] == round(measured.loss, 2)
+    card = (int8.folder / "CARD.md").read_text(encoding="utf-8")
+    for label, (before, same) in measured.kept.items():
+        assert f"| {label} | {before} | {same} |" in card
+
+
+@pytest.mark.parametrize(
+    ("kept", "loss"),
+    [
+        ({"none": (98, 98), "wave": (2, 1)}, 25.0),  # rare labels count as much as none
+        ({"none": (10, 9), "wave": (0, 0)}, 10.0),
+        ({"none": (0, 0)}, 0.0),
+    ],
+)
+def test_loss_is_an_average_over_the_labels(kept: dict[str, tuple[int, int]], loss: float) -> None:
+    assert Measured(0, {}, 0.0, 0.0, 0.0, kept).loss == pytest.approx(loss)
+
+
+def test_nothing_is_written_where_too_much_is_lost(
+    original: Bundle, walk_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backbone whose features are those of a negative stands in for one that does not bear it."""
+    model = onnx.load_from_string(original.read("features.onnx"))
+    for node in model.graph.node:
+        node.output[:] = ["whole" if name == "features" else name for name in node.output]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(-3), "negative"))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["whole", "negative"], ["features"]))
+    monkeypatch.setattr("export.quantize.to_int8", lambda *_: model.SerializeToString())
+    with pytest.raises(
+        BundleError, match=r"int8 loses \d+\.\d points of accuracy on 2 clips, expected at most 1; "
+    ) as caught:
+        quantize(original, tmp_path / "out", [walk_clip])
+    assert not (tmp_path / "out").exists()
+    assert re.search(r"label changes: (none|wave|clap) \d+ of \d+", str(caught.value))
+    _, measured = quantize(original, tmp_path / "out", [walk_clip], max_loss=100)
+    assert measured.loss > 1 and (tmp_path / "out" / "bundle.json").is_file()
+
+
 def test_verify_allows_what_the_bundle_says_and_no_more(original: Bundle, int8: Bundle, tmp_path: Path) -> None:
     report = verify(int8)
     report.require()
@@ -158,7 +204,8 @@ def test_clips_are_files_and_what_is_in_folders(class_folders: Path, walk_clip: 
 def test_the_commands(
     tiny_run: Run, original: Bundle, h264_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [original.folder, "--out", tmp_path / "one", "--json"]
+    anything = ["--max-loss", 100]  # of random weights, by which no label is sure
+    words = [original.folder, "--out", tmp_path / "one", *anything, "--json"]
     commands.quantize.main([str(word) for word in words], standalone_mode=False)
     told = json.loads(capsys.readouterr().out)
     assert told["precision"] == "int8" and 0.9 <= told["measured"]["agreement"] <= 1
@@ -174,6 +221,7 @@ def test_the_commands(
         "int8",
         "--data",
         h264_clip,
+        *anything,
     ]
     commands.export.main([str(word) for word in words], standalone_mode=False)
     assert "two@" in capsys.readouterr().out
