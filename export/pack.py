@@ -9,9 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from export.card import card
+from export.clip import golden_arrays, golden_clip
 from export.convert import FEATURES, HEAD, OPSET, convert
 from export.geometry import geometry_graph
-from export.golden import golden_arrays, golden_clip, slots, trace_keras
+from export.golden import slots, trace_keras
 from export.trace import read_ticks
 from stream.bundle import (
     Bundle,

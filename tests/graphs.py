@@ -7,7 +7,6 @@ makes the whole run fail. Nothing here is a test, and none of it needs TensorFlo
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from export.clip import golden_arrays
 from stream.bundle import (
     Bundle,
     BundleSpec,
@@ -324,24 +324,7 @@ def _golden_files(bundle: Bundle, weights: Weights) -> dict[str, bytes]:
         logits=logits.astype(np.float32),
         labels=bundle.labels,
     )
-    return {"golden/clip.mp4": content, "golden/golden.npz": packed_golden(golden)}
-
-
-def packed_golden(golden: Golden) -> bytes:
-    """`golden` as the content of golden.npz; export.golden does it too, but imports TensorFlow."""
-    arrays: dict[str, Any] = {f"state_{name}": value for name, value in golden.states.items()}
-    arrays |= {} if golden.images is None else {"images": golden.images}
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        times=golden.times,
-        indices=golden.indices,
-        features=golden.features,
-        logits=golden.logits,
-        labels=np.array(golden.labels),
-        **arrays,
-    )
-    return content.getvalue()
+    return {"golden/clip.mp4": content, "golden/golden.npz": golden_arrays(golden)}
 
 
 def _model(

@@ -12,10 +12,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
-from stream.bundle import Bundle, write_bundle
+from stream.bundle import (
+    Bundle,
+    BundleSpec,
+    Decision,
+    GeometrySpec,
+    GoldenSpec,
+    GraphSpec,
+    InputSpec,
+    LabelRule,
+    StateTensor,
+    Temporal,
+    write_bundle,
+)
 from stream.errors import BundleError
 from tests.graphs import FILTERS, LABELS, UNITS, make_bundle
+from tests.process import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +92,36 @@ def test_the_json_has_the_names_that_were_agreed_on(whole: Bundle) -> None:
     assert set(spec["temporal"]) == {"mode", "window", "replicas", "warmup", "max_gap"}
     assert spec["decision"]["labels"]["wave"] == {"enter": 0.5, "exit": 0.4, "min": 0.0}
     assert set(spec["golden"]) == {"clip", "clip_sha256", "arrays", "arrays_sha256"}
+
+
+SCHEMA_1 = """{"schema": 1, "name": "kept", "labels": ["none", "wave", "clap"], "none": "none", "precision": "fp32",
+"closeness": {}, "input": {"height": 24, "width": 32, "fit": "letterbox", "rate": 10.0, "region": null},
+"features": {"file": "features.onnx", "sha256": "FEATURES", "input": "frames", "output": "features", "state": [
+{"input": "trace_in", "output": "trace_out", "shape": [8], "dtype": "float32"}]},
+"head": {"file": "head.onnx", "sha256": "HEAD", "input": "features", "output": "logits", "state": [
+{"input": "h_in", "output": "h_out", "shape": [6], "dtype": "float32"}]},
+"temporal": {"mode": "carry", "window": null, "replicas": 4, "warmup": 3, "max_gap": 2.0},
+"decision": {"temperature": 0.8, "smoothing": 0.3, "labels": {
+"wave": {"enter": 0.8, "exit": 0.48, "min": 0.2}, "clap": {"enter": 0.65, "exit": 0.39, "min": 0.0}}},
+"golden": null, "provenance": {"recipe": "kept", "seed": 0}}"""
+"""A bundle.json as the first version wrote it. It is never changed: what is here must be read for ever."""
+
+
+def test_what_the_first_version_wrote_is_read(folder: Path) -> None:
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("features.onnx", "head.onnx")}
+    text = SCHEMA_1.replace("FEATURES", hashes["features.onnx"]).replace("HEAD", hashes["head.onnx"])
+    (folder / "bundle.json").write_text(text)
+    bundle = Bundle.load(folder)
+    assert (bundle.spec.name, bundle.labels, bundle.spec.decision.labels["clap"].exit) == ("kept", LABELS, 0.39)
+    assert bundle.spec.features.state[0].shape == (8,) and bundle.spec.temporal.warmup == 3
+
+
+def test_every_key_is_documented() -> None:
+    text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    spec = text[text.index("## bundle.json") : text.index("## What loading trusts")]
+    models: list[type[BaseModel]] = [BundleSpec, InputSpec, GraphSpec, StateTensor, Temporal, Decision, LabelRule, GeometrySpec, GoldenSpec]
+    keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    assert not [key for key in sorted(keys) if f"`{key}`" not in spec]
 
 
 def test_golden_arrays_are_one_row_a_tick(whole: Bundle) -> None:

@@ -15,9 +15,9 @@ import tensorflow as tf
 from keras import ops
 
 from export import commands
+from export.clip import CLIP_BYTES, golden_clip
 from export.compare import random_run
 from export.convert import FORBIDDEN, OPSET, Graphs, convert, to_onnx
-from export.golden import CLIP_BYTES, golden_clip
 from export.pack import pack
 from export.trace import read_ticks
 from export.verify import verify

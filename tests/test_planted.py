@@ -19,9 +19,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from export.clip import golden_arrays
 from export.trace import read_ticks
 from stream.bundle import Bundle, write_bundle
-from tests.graphs import packed_golden
 from tests.process import ROOT
 
 Plant = tuple[dict[str, bytes], dict[str, Any]]
@@ -44,7 +44,7 @@ def colours_of_the_pictures(bundle: Bundle) -> Plant:
     """Keras saw BGR where the stream gives RGB."""
     golden = bundle.golden()
     assert golden.images is not None
-    return {"golden/golden.npz": packed_golden(replace(golden, images=golden.images[..., ::-1]))}, {}
+    return {"golden/golden.npz": golden_arrays(replace(golden, images=golden.images[..., ::-1]))}, {}
 
 
 def normalised_twice(bundle: Bundle) -> Plant:
@@ -116,7 +116,7 @@ def off_by_one_sampling(bundle: Bundle) -> Plant:
         indices=np.array([tick.index for tick in late]),
         images=np.stack([tick.image for tick in late]),
     )
-    return {"golden/golden.npz": packed_golden(other)}, {}
+    return {"golden/golden.npz": golden_arrays(other)}, {}
 
 
 def another_rate(bundle: Bundle) -> Plant:

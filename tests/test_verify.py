@@ -19,9 +19,9 @@ from keras import ops
 from onnx import helper, numpy_helper
 
 from export import commands
+from export.clip import golden_arrays
 from export.compare import random_run
 from export.convert import to_onnx
-from export.golden import golden_arrays
 from export.pack import pack
 from export.verify import LIMIT, Report, check, verify
 from stream.bench.rtsp_server import RtspServer
