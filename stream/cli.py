@@ -40,6 +40,7 @@ HELP = {
     "compare": "Train several recipes alike, and say which is worth running live.",
     "export": "Turn a trained run into a bundle that runs without TensorFlow.",
     "quantize": "Make an int8 or fp16 bundle of an fp32 one.",
+    "import": "Make a bundle of ONNX files that come from elsewhere.",
     "verify": "Prove that a bundle computes what Keras computed.",
     "inspect": "What a bundle holds: labels, input, states, thresholds, hashes.",
     "diff": "What two bundles say of a video, side by side.",

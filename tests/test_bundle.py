@@ -119,7 +119,17 @@ def test_what_the_first_version_wrote_is_read(folder: Path) -> None:
 def test_every_key_is_documented() -> None:
     text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
     spec = text[text.index("## bundle.json") : text.index("## What loading trusts")]
-    models: list[type[BaseModel]] = [BundleSpec, InputSpec, GraphSpec, StateTensor, Temporal, Decision, LabelRule, GeometrySpec, GoldenSpec]
+    models: list[type[BaseModel]] = [
+        BundleSpec,
+        InputSpec,
+        GraphSpec,
+        StateTensor,
+        Temporal,
+        Decision,
+        LabelRule,
+        GeometrySpec,
+        GoldenSpec,
+    ]
     keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
     assert not [key for key in sorted(keys) if f"`{key}`" not in spec]
 

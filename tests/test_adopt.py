@@ -1,0 +1,184 @@
+"""`actionstream import`: other people's graphs become a bundle that computes what they compute, or are asked about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from export.adopt import Answers, Strangers
+from export.adopt_command import import_
+from stream.bundle import Bundle
+from stream.decision import scores_of
+from stream.errors import BundleError, ConfigError
+from stream.inference import OnnxFeatures, OnnxHead
+from stream.recognizer import Recognizer
+from stream.sources import FileSource
+
+SIZE, WIDTH, UNITS = (32, 24), 5, 4
+MEAN, DEVIATION = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
+
+
+def model(
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[int]],
+    outputs: dict[str, list[int]],
+    **numbers: NDArray[np.float32],
+) -> onnx.ModelProto:
+    given, made = (
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in side.items()]
+        for side in (inputs, outputs)
+    )
+    tensors = [numpy_helper.from_array(value, name) for name, value in numbers.items()]
+    graph = helper.make_graph(nodes, "theirs", given, made, tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """As PyTorch exports them: batch 1, planes of normalised BGR, maps (1, D, 1, 1), states of one shape, softmax."""
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(WIDTH, 3, 3, 3)).astype(np.float32)
+    backbone = model(
+        [
+            helper.make_node("Conv", ["image/0", "kernel"], ["maps"], strides=[2, 2]),
+            helper.make_node("Relu", ["maps"], ["active"]),
+            helper.make_node("GlobalAveragePool", ["active"], ["vector"]),
+        ],
+        {"image/0": [1, 3, SIZE[1], SIZE[0]]},
+        {"vector": [1, WIDTH, 1, 1]},
+        kernel=kernel,
+    )
+    head = model(
+        [
+            helper.make_node("MatMul", ["x", "into"], ["new"]),
+            helper.make_node("Mul", ["hx", "half"], ["old"]),
+            helper.make_node("Add", ["new", "old"], ["sum"]),
+            helper.make_node("Tanh", ["sum"], ["hy"]),
+            helper.make_node("Add", ["cx", "hy"], ["more"]),
+            helper.make_node("Mul", ["more", "half"], ["cy"]),
+            helper.make_node("MatMul", ["cy", "out"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+        ],
+        {"x": [1, WIDTH], "hx": [1, UNITS], "cx": [1, UNITS]},
+        {"probabilities": [1, 3], "hy": [1, UNITS], "cy": [1, UNITS]},
+        into=rng.normal(size=(WIDTH, UNITS)).astype(np.float32),
+        half=np.full((), 0.5, np.float32),
+        out=rng.normal(size=(UNITS, 3)).astype(np.float32) * 3,
+    )
+    paths = tmp_path / "backbone.onnx", tmp_path / "head.onnx"
+    onnx.save(backbone, paths[0])
+    onnx.save(head, paths[1])
+    return paths
+
+
+COMPLETE = ["--labels", "none, wave,clap", "--rate", "10", "--pixels", "imagenet", "--colours", "bgr"]
+STATES = ["--state", "hx=hy", "--state", "cx=cy"]
+
+
+def command(files: tuple[Path, Path], out: Path, *more: str | Path) -> list[str]:
+    return [str(word) for word in ("--features", files[0], "--head", files[1], "--out", out, *more)]
+
+
+def test_it_computes_what_the_files_compute(files: tuple[Path, Path], h264_clip: Path, tmp_path: Path) -> None:
+    words = command(files, tmp_path / "theirs", *COMPLETE, *STATES, "--clip", h264_clip)
+    import_.main(words, standalone_mode=False)
+    bundle = Bundle.load(tmp_path / "theirs")
+    assert (bundle.input.height, bundle.input.width, bundle.input.rate) == (SIZE[1], SIZE[0], 10.0)
+    assert [state.input for state in bundle.spec.head.state] == ["hx_in", "cx_in"]
+    backbone, head = (ort.InferenceSession(str(path)) for path in files)
+    kept = {name: np.zeros((1, UNITS), np.float32) for name in ("hx", "cx")}
+    recognizer = Recognizer.load(tmp_path / "theirs", device="cpu")
+    for tick in list(FileSource(h264_clip, bundle.input))[:8]:
+        bgr = ((tick.image - MEAN) / DEVIATION)[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+        vector = backbone.run(None, {"image/0": bgr})[0].reshape(1, WIDTH)
+        wanted, hy, cy = head.run(None, {"x": vector, **kept})
+        kept = {"hx": hy, "cx": cy}
+        (told,) = recognizer.step([tick])
+        np.testing.assert_allclose(told.scores, wanted[0], atol=1e-5)
+
+
+def test_any_batch_is_taken(files: tuple[Path, Path], h264_clip: Path, tmp_path: Path) -> None:
+    words = command(files, tmp_path / "theirs", *COMPLETE, *STATES, "--clip", h264_clip)
+    import_.main(words, standalone_mode=False)
+    bundle = Bundle.load(tmp_path / "theirs")
+    images = np.random.default_rng(1).integers(0, 256, (3, SIZE[1], SIZE[0], 3), np.uint8)
+    features, head = OnnxFeatures(bundle, "cpu"), OnnxHead(bundle, "cpu")
+    vectors, _ = features.extract(images, {})
+    logits, _ = head.step(vectors, head.zeros(3))
+    alone = head.step(features.extract(images[1:2], {})[0], head.zeros(1))[0]
+    np.testing.assert_allclose(scores_of(logits, 1.0)[1:2], scores_of(alone, 1.0), atol=1e-5)
+
+
+def test_what_no_file_says_is_asked_all_at_once(files: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        import_.main(command(files, tmp_path / "theirs"), standalone_mode=False)
+    for words in (
+        "--labels: what are the names of its 3 classes",
+        "--rate",
+        "--pixels",
+        "--colours",
+        "--state: which of",
+    ):
+        assert words in str(caught.value)
+    assert "--size" not in str(caught.value) and not (tmp_path / "theirs").exists()
+
+
+def test_a_person_is_asked_one_by_one(
+    files: tuple[Path, Path], h264_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.adopt_command._is_asked_by_a_person", lambda: True)
+    answers = "still,wave,clap\nstill\n10\nimagenet\nbgr\nhx=hy\n"
+    words = command(files, tmp_path / "theirs", "--clip", h264_clip)
+    result = CliRunner().invoke(import_, words, input=answers, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "which label means that nothing is happening: still, wave, clap?" in result.output
+    bundle = Bundle.load(tmp_path / "theirs")
+    assert bundle.none == "still" and len(bundle.spec.head.state) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "named"),
+    [
+        ({"labels": ("none", "wave")}, ConfigError, "expected 3 names"),
+        ({"states": {"hx": "hy", "cx": "hy"}}, ConfigError, "an output of its own"),
+        ({"states": {"hx": "nothing", "cx": "cy"}}, ConfigError, "an output of its own"),
+        ({"states": {"x": "hy", "hx": "cy"}}, BundleError, "expected"),
+    ],
+)
+def test_answers_that_do_not_fit(
+    files: tuple[Path, Path], change: dict[str, object], error: type[Exception], named: str
+) -> None:
+    said: dict[str, object] = {"labels": ("none", "wave", "clap"), "rate": 10.0, "pixels": "0-1", "colours": "rgb"}
+    said |= {"states": {"hx": "hy", "cx": "cy"}} | change
+    with pytest.raises(error, match=named):
+        Strangers(*files).adopted(Answers(**said))  # type: ignore[arg-type]
+
+
+def test_files_that_are_none_of_it(files: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "junk.onnx").write_bytes(b"junk")
+    with pytest.raises(BundleError, match="expected an ONNX file"):
+        Strangers(tmp_path / "junk.onnx", files[1])
+    with pytest.raises(BundleError, match="expected an input of pictures"):
+        Strangers(files[1], files[1])
+
+
+def test_numbers_outside_the_folder_are_not_taken_in(files: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "secret.bin").write_bytes(b"\0" * 4 * WIDTH * 27)
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    theirs = onnx.load(files[0])
+    tensor = theirs.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "../secret.bin"
+    (inner / "a.onnx").write_bytes(theirs.SerializeToString())
+    with pytest.raises(BundleError, match="expected an ONNX file"):
+        Strangers(inner / "a.onnx", files[1])
