@@ -151,7 +151,7 @@ from stream.bundle import Bundle
 from stream.errors import BundleError
 for folder in sys.argv[1:]:
     try:
-        verify(Bundle.load(folder)).require()
+        verify(Bundle.load(folder), rows=2).require()
         said = ""
     except BundleError as error:
         said = str(error)
