@@ -93,7 +93,7 @@ def _unlike(picture: NDArray[np.uint8], input: Input) -> NDArray[np.uint8]:
     proportion = (right - left) * width / ((bottom - top) * height)
     if abs(proportion * input.height / input.width - 1) > ALIKE:
         return picture
-    kept = round(width * (1 - CUT)) // 32 * 32  # of other widths x264's bytes differ from run to run
+    kept = round(width * (1 - CUT)) // 2 * 2
     left_out = (width - kept) // 2
     return picture[:, left_out : left_out + kept] if kept else picture
 
