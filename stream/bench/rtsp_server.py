@@ -319,6 +319,8 @@ class _Client:
         if carried is None:
             return
         if self.channel is not None:
+            if self.writer.is_closing():  # hung up in the middle of a picture: asyncio would log a line a packet
+                return  # `drain`, after the picture, says so
             self.writer.write(struct.pack("!BBH", 0x24, self.channel + which, len(carried)) + carried)
         elif self.udp:
             self.udp[which].sendto(carried)
