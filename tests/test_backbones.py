@@ -19,6 +19,8 @@ from train.models import StateTensor, step
 
 FAILING: dict[str, str] = {}
 """Networks that cannot be exported, and what is said of them; a test notices when that changes."""
+LARGER = {"InceptionV3": 299}
+"""Networks whose fresh weights amplify rounding where little is averaged: 8.7e-4 at 96 pixels, 6.8e-5 at these."""
 
 
 @pytest.mark.slow
@@ -26,7 +28,7 @@ FAILING: dict[str, str] = {}
 @pytest.mark.parametrize("name", NAMES)
 def test_a_family_exports_and_computes_what_keras_computes(name: str) -> None:
     """Small pictures: what is converted is the same, and InceptionResNetV2 takes minutes as it is."""
-    (row,) = measure_each([name], 96, 2)
+    (row,) = measure_each([name], LARGER.get(name, 96), 2)
     if name in FAILING:
         assert row.error is not None and FAILING[name] in row.error
         return
