@@ -269,7 +269,7 @@ def main() -> None:
 @click.option("--per-label", type=click.IntRange(1), default=20, show_default=True, help="Clips of each label.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the first clip.")
 def clips(out: Path, size: tuple[int, int], per_label: int, seed: int) -> None:
-    """Short clips in one folder a label, and clips.json with the times."""
+    """Short clips in one folder a label, and clips.json with the times in each, which no training looks at."""
     jobs = (
         (
             f"{label}_{n:04d}",

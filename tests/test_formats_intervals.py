@@ -53,6 +53,16 @@ def test_activitynet_finds_videos_by_name_and_honours_subsets(tmp_path: Path) ->
     assert by_file.recordings == dataset.recordings
 
 
+def test_a_list_of_clips_alone_makes_no_streams_of_a_folder(tmp_path: Path) -> None:
+    tree(tmp_path, ["wave/a.mp4", "clap/b.mp4"])
+    waving = {"subset": "clips", "file": "wave/a.mp4", "annotations": [happening("wave", 0.2, 0.8)]}
+    activitynet(tmp_path, {"a": waving})
+    assert [each.label for each in read(tmp_path).recordings] == ["clap", "wave"]
+    assert read(tmp_path / "activity_net.v1-3.min.json").recordings[0].segments == (Segment("wave", 0.2, 0.8),)
+    activitynet(tmp_path, {"a": waving, "b": waving | {"subset": "training", "file": "clap/b.mp4"}})
+    assert read(tmp_path).untrimmed
+
+
 def test_activitynet_that_cannot_be_gets_one_line(tmp_path: Path) -> None:
     tree(tmp_path, ["a.mp4"])
     activitynet(tmp_path, {"a": {"annotations": [happening("Archery", 3, 2)]}})

@@ -18,6 +18,7 @@ from samples.figure import POINT, POINTS, Body, draw_body, joints, standing
 from samples.outdoors import KINDS
 from samples.render import Stream, main, truth
 from samples.script import REST, Script
+from train.datasets import read_dataset
 
 SMALL = (128, 96)
 
@@ -185,6 +186,10 @@ def test_clips_lie_in_a_folder_a_label(tmp_path: Path) -> None:
     for name, entry in database.items():
         labels = [done["label"] for done in entry["annotations"]]
         assert labels == ([] if name.startswith("none") else [name.rsplit("_", 1)[0]])
+    # The list of times beside them makes no streams of the folder, unless it is asked for by its name.
+    clips, streams = (read_dataset(path, none="none", group="no group") for path in (tmp_path, tmp_path / "clips.json"))
+    assert not clips.untrimmed and {each.label for each in clips.recordings} == set(LABELS)
+    assert streams.untrimmed and {each.path for each in streams.recordings} == {each.path for each in clips.recordings}
 
 
 def test_a_size_that_cannot_be_encoded_is_a_usage_error(tmp_path: Path) -> None:

@@ -3,11 +3,15 @@
 {"database": {NAME: {"subset": "training", "annotations": [{"label", "segment": [start, end]}]}}}; our own files
 also say where each stream lies ("file"): a video, or a folder of pictures, "fps" a second. Others are looked for by
 their names, or v_NAME. http://activity-net.org
+
+A list whose every `subset` is "clips", as samples/render.py writes one beside class folders, tells when in a clip its
+action is; it makes no streams of the folder, but is read as any other where it is given itself.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -19,11 +23,12 @@ from train.formats.text import beginning, read_text
 from train.recordings import Recording, Segment
 
 ANNOTATIONS = "annotations.json"
+_SUBSET = re.compile(r'"subset"\s*:\s*"([^"]*)"')
 _EXPECTED = '{"database": {name: {"subset", "annotations": [{"label", "segment": [start, end]}]}}}'
 
 
 def recognises(path: Path) -> bool:
-    """True for a JSON file, a folder with annotations.json, or one whose only JSON file has a `database`."""
+    """True for a JSON file, a folder with annotations.json, or one where a single JSON file annotates streams."""
     return annotation_file(path) is not None
 
 
@@ -33,8 +38,14 @@ def annotation_file(path: Path) -> Path | None:
         return path if path.suffix.lower() == ".json" else None
     if not path.is_dir() or (path / ANNOTATIONS).is_file():
         return path / ANNOTATIONS if path.is_dir() else None
-    found = [file for file in path.glob("*.json") if '"database"' in beginning(file, None)]
+    found = [file for file in path.glob("*.json") if _annotates_streams(file)]
     return found[0] if len(found) == 1 else None
+
+
+def _annotates_streams(file: Path) -> bool:
+    """Whether a JSON file has a `database`, and not of clips alone."""
+    text = beginning(file, None)
+    return '"database"' in text and set(_SUBSET.findall(text)) != {"clips"}
 
 
 def read(path: Path, wanted: Wanted) -> Found:
