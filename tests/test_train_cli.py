@@ -20,7 +20,7 @@ from tests.media import encode_h264
 from train.commands import calibrate, evaluate, train
 from train.models import ModelSettings, build
 from train.runs import Run, load_run, save_run
-from train.settings import InputSettings, Recipe
+from train.settings import InputSettings, Recipe, read_recipe
 
 # Keras 3.15 saves weights through numpy 1's way of reading a TensorFlow variable; numpy 2 works, and says so.
 LABELS = ("none", "down", "right")
@@ -246,6 +246,17 @@ def test_bad_input_gets_one_line(untrained: Run, class_folders: Path, cache: Pat
     assert "no recipe" in line(train, class_folders, *out, "--recipe", "absent")
     assert "neither a run" in line(evaluate, tmp_path, class_folders)
     assert "labels that untrained was not trained for (a, b)" in line(evaluate, untrained.folder, tmp_path / "clips")
+
+
+def test_features_that_keep_state_are_not_trained_for_a_window(class_folders: Path, tmp_path: Path) -> None:
+    """[clips] begin with a window, which cannot be run; that is said before anything is read or trained."""
+    out = tmp_path / "out"
+    for changed in ("model.motion=stack", "model.shift=0.125"):
+        result = invoke(train, [class_folders, "--out", out, "--recipe", "uniform-gru", "--set", changed])
+        assert result.exit_code == 1
+        assert "expected temporal.mode carry, got window" in str(result.exception)
+        assert "\n" not in str(result.exception) and not out.exists()
+    read_recipe("uniform-gru", {"model.motion": "stack", "temporal.mode": "carry"}).check_mode()
 
 
 def test_usage_errors_exit_with_2(class_folders: Path, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def train(
     Raises:
         ConfigError: bad data or settings, a finished run or something else in `out`.
     """
+    recipe.check_mode()
     named = read_dataset(data, none=recipe.data.none, group=recipe.data.group, split=recipe.data.split)
     division = partial(split, validation=recipe.data.validation, seed=recipe.seed, fold=fold, folds=folds)
     division(named)  # what names alone forbid is said before anything is read

@@ -76,6 +76,11 @@ class ModelSettings(BaseModel):
     evidence: float = Field(default=0.0, ge=0)
 
     @property
+    def keeps_state(self) -> bool:
+        """Whether what the backbone makes of a picture depends on those before it."""
+        return self.motion != "none" or self.shift > 0
+
+    @property
     def sees(self) -> dict[str, Any]:
         """The settings that decide, with its weights, what the backbone makes of pictures."""
         return self.model_dump(mode="json", exclude=set(OF_THE_HEAD | OF_THE_WEIGHTS))

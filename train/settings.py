@@ -267,6 +267,22 @@ class Recipe(Table):
                 raise ValueError("with [clips], a stage's window holds all its frames, with no streams and no spread")
         return self
 
+    def check_mode(self) -> None:
+        """Refuses what could be trained but not be run: a window is replayed on features, which must keep no state.
+
+        Runs that were trained so can still be read, measured, and exported in another mode; so reading does not check.
+
+        Raises:
+            ConfigError: features that keep state, in a mode other than `carry`.
+        """
+        mode = self.temporal.mode
+        if self.model.keeps_state and mode != "carry":
+            raise ConfigError(
+                f"recipe {self.name}: features that keep state (model.motion, model.shift) run in mode carry alone: "
+                f"expected temporal.mode carry, got {mode} (what [clips] and --lengths choose); add --set "
+                "temporal.mode=carry and no --lengths, or leave out motion and shift"
+            )
+
 
 def _frames(table: Any) -> int | None:
     """[clips] frames of a recipe as it was read, where it is well-formed enough to tell."""
