@@ -1,8 +1,8 @@
 """Recipes held against one another on the same clips: what each gets right over folds and seeds.
 
 Clips are shown as they are, with their pictures shuffled, and placed in a larger frame. Every trial is a run of
-train.fit in a folder of its own, so that a comparison that was killed goes on, and its numbers can be looked into. What
-a model costs is export.price; nothing is printed or drawn here.
+train.fit in a folder of its own, so that a comparison that was killed goes on, and its numbers can be looked into; what
+it gets right is kept with it (export.finished). What a model costs is export.price. Nothing is printed or drawn here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -18,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from export.finished import Finished
 from export.price import Cost, price
+from stream.bench.conditions import machine
 from stream.errors import ConfigError
 from train.cache import ArrayCache, digest
 from train.clips import taken
@@ -28,7 +31,7 @@ from train.fit import train
 from train.forward import Forward
 from train.judges import KerasJudge
 from train.readable import readable
-from train.runs import RUN, Run, load_run
+from train.runs import RUN, Run
 from train.settings import ClipSettings, Recipe
 from train.splits import fold_of
 from train.streams import Stream
@@ -36,6 +39,8 @@ from train.views import PlainViews
 
 BRIEF_S = 10.0
 """Of the streams that a trial's thresholds are fitted on."""
+JUDGED, PRICED = "judged.json", "priced.json"
+"""Beside each run, its trial; beside the first of an entry, what the model costs."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +91,22 @@ class Standing:
 
 
 def entries(recipes: Iterable[Recipe], lengths: Sequence[int]) -> list[Entry]:
-    """The recipes as they are, or each judging by every number of pictures in `lengths`."""
-    if not lengths:
-        return [Entry(recipe.name, recipe, recipe.temporal.window) for recipe in recipes]
-    return [
-        Entry(f"{recipe.name}, {length}", _of_length(recipe, length), length)
-        for recipe in recipes
-        for length in lengths
-    ]
+    """The recipes as they are, or each judging by every number of pictures in `lengths`.
+
+    Raises:
+        ConfigError: one of them could not be run as it would be trained.
+    """
+    if lengths:
+        found = [
+            Entry(f"{recipe.name}, {length}", _of_length(recipe, length), length)
+            for recipe in recipes
+            for length in lengths
+        ]
+    else:
+        found = [Entry(recipe.name, recipe, recipe.temporal.window) for recipe in recipes]
+    for entry in found:  # before the first of them is trained
+        entry.recipe.check_mode()
+    return found
 
 
 def compete(
@@ -111,7 +124,8 @@ def compete(
     Args:
         entry: what takes part.
         data: clips, in any format of train.formats.
-        folder: of all runs; those that are finished, of these very settings and data, are not trained again.
+        folder: of all runs; those that are finished, of these very settings and data, are neither trained nor judged
+            again.
         folds: number of folds.
         seeds: how often each is trained, from another seed; the seed divides the folds too.
         cache: for pictures and features.
@@ -130,14 +144,15 @@ def compete(
         recipe = entry.recipe.model_copy(update={"seed": seed, "decision": brief})
         for fold in range(folds):
             place = folder / f"{entry.name.replace(', ', '-')}-{made_of}" / f"fold{fold}-seed{seed}"
-            finished = (place / RUN).is_file()
-            run = (
-                load_run(place)
-                if finished
+            trained = (
+                None
+                if (place / RUN).is_file()
                 else train(data, recipe, place, cache=cache, console=unheard, fold=fold, folds=folds)
             )
-            cost = cost or price(run)
-            trials.append(_tried(run, dataset, recipe, fold, folds, cache))
+            finished = Finished(place, trained)
+            cost = cost or Cost(**finished.known(PRICED, machine(), price))
+            tried = partial(_tried, dataset=dataset, recipe=recipe, fold=fold, folds=folds, cache=cache)
+            trials.append(Trial(**finished.known(JUDGED, [made_of, seed, fold], tried)))
             keras.utils.clear_session()  # a process would grow with every network
             advance()
     assert cost is not None  # there is a fold, and a seed

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from export.contest import entries
+from export.contest import JUDGED, PRICED, entries
 from export.contest_command import ORDERS, compare
 from tests.media import encode_h264
 from train.runs import RUN, load_run
@@ -87,12 +87,29 @@ def test_weights_are_counted_as_keras_counts_them(told: Any, out: Path) -> None:
     assert told["recipes"][0]["parameters"] == pytest.approx(whole, rel=0.02)
 
 
-def test_what_is_finished_is_not_trained_again(class_folders: Path, told: Any, out: Path) -> None:
-    runs = {path: path.stat().st_mtime_ns for path in out.glob(f"*/*/{RUN}")}
-    assert len(runs) == 4
+def written(out: Path) -> dict[Path, int]:
+    """When each file of the runs in `out` was last written."""
+    return {path: path.stat().st_mtime_ns for path in out.glob("*/*/*.json")}
+
+
+def test_what_is_finished_is_neither_trained_nor_judged_again(class_folders: Path, told: Any, out: Path) -> None:
+    before = written(out)
+    assert [sum(path.name == name for path in before) for name in (RUN, JUDGED, PRICED)] == [4, 4, 2]
+    again = compared(class_folders, "--recipes", "uniform-gru,vgg16-frame", "--out", out, "--cache", out / "cache")
+    assert again["recipes"] == told["recipes"]  # the milliseconds of a label too, which no two measurements share
+    assert written(out) == before
+
+
+def test_what_was_judged_by_other_weights_is_judged_again(class_folders: Path, told: Any, out: Path) -> None:
+    before = written(out)
+    other, damaged = sorted(path.parent for path in out.glob(f"uniform-gru-*/*/{JUDGED}"))
+    (run := other / RUN).write_text(run.read_text() + "\n")
+    (damaged / JUDGED).write_text("half a fi")
     again = compared(class_folders, "--recipes", "uniform-gru", "--out", out, "--cache", out / "cache")
     assert again["recipes"][0]["trials"] == told["recipes"][0]["trials"]
-    assert {path: path.stat().st_mtime_ns for path in out.glob(f"*/*/{RUN}")} == runs
+    after = written(out)
+    changed = {path for path in before if after[path] != before[path]}
+    assert changed == {run, other / JUDGED, other / PRICED, damaged / JUDGED}
 
 
 @pytest.mark.slow
@@ -114,6 +131,15 @@ def test_lengths() -> None:
     assert {stage.window for stage in long.recipe.stages} == {40}
     (carried,) = entries(recipes[1:], [8])
     assert (carried.recipe.temporal.mode, carried.recipe.temporal.window) == ("window", 8)
+
+
+def test_what_could_not_run_is_refused_before_anything_is_trained(class_folders: Path, tmp_path: Path) -> None:
+    asked = [class_folders, "--recipes", "uniform-gru,figures", *SMALL, "--out", tmp_path / "out", "--lengths", 4]
+    result = CliRunner().invoke(compare, [str(each) for each in asked])
+    assert result.exit_code == 1
+    assert "recipe figures: features that keep state" in str(result.exception)
+    assert "expected temporal.mode carry, got window" in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_streams_are_refused(class_folders: Path, tmp_path: Path) -> None:
