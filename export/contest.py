@@ -173,13 +173,19 @@ def clips_in(data: Path, recipe: Recipe, cache: ArrayCache, console: Console) ->
 
 
 def _of_length(recipe: Recipe, length: int) -> Recipe:
-    """`recipe`, which judges by `length` pictures: it learns from rows of so many, and they are its window."""
+    """`recipe`, which judges by `length` pictures: it learns from rows of so many, and they are its window.
+
+    A transformer attends to just as many: with a longer context its first ones would stay empty, with a shorter one it
+    would judge by fewer pictures than the table says.
+    """
     temporal = recipe.temporal.model_copy(
         update={"mode": "window", "window": length, "warmup": min(recipe.temporal.warmup, length)}
     )
     stages = tuple(stage.model_copy(update={"window": length}) for stage in recipe.stages)
     clips = recipe.clips and recipe.clips.model_copy(update={"frames": length})
-    return recipe.model_copy(update={"temporal": temporal, "stages": stages, "clips": clips})
+    context = {"context": length} if recipe.model.head == "transformer" else {}
+    model = recipe.model.model_copy(update=context)
+    return recipe.model_copy(update={"temporal": temporal, "stages": stages, "clips": clips, "model": model})
 
 
 def _tried(run: Run, dataset: Dataset, recipe: Recipe, fold: int, folds: int, cache: ArrayCache) -> Trial:

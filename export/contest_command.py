@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,21 +26,32 @@ ORDERS = ("ordered", "shuffled", "placed")
 
 
 class Words(click.ParamType[tuple[Any, ...]]):
-    """Words with commas between them, each made something of."""
+    """Words with commas between them, one at least, each made something of."""
 
     name = "a,b,..."
 
-    def __init__(self, make: type[str] | type[int]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[str], Any], expected: str) -> None:
+        """Takes what is made of a word, which raises ValueError for a bad one, and how good ones are described."""
+        self._make, self._expected = make, expected
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
         """The words of `value`."""
         if isinstance(value, tuple):
             return value
+        words = [word.strip() for word in value.split(",") if word.strip()]
         try:
-            return tuple(self._make(word.strip()) for word in value.split(",") if word.strip())
+            made = tuple(self._make(word) for word in words)
         except ValueError:
-            self.fail(f"expected whole numbers with commas between them, as 5,10,20; got {value!r}", param, ctx)
+            made = ()
+        return made or self.fail(f"expected {self._expected} with commas between them; got {value!r}", param, ctx)
+
+
+def _length(word: str) -> int:
+    """A number of pictures."""
+    length = int(word)
+    if length < 1:
+        raise ValueError(f"{length} pictures")
+    return length
 
 
 @click.command(
@@ -50,11 +62,16 @@ class Words(click.ParamType[tuple[Any, ...]]):
     )
 )
 @click.argument("data", type=PATH)
-@click.option("--recipes", type=Words(str), required=True, help="Names, or TOML files.")
+@click.option("--recipes", type=Words(str, "names or files"), required=True, help="Names, or TOML files.")
 @click.option("--out", type=PATH, required=True, help="Folder of all runs; what is finished in it is not done again.")
 @click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True, help="Each is held out in turn.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How often, with other folds.")
-@click.option("--lengths", type=Words(int), default=(), help="Judge by so many pictures, each number in turn.")
+@click.option(
+    "--lengths",
+    type=Words(_length, "whole numbers above 0, as 5,10,20,"),
+    default=(),
+    help="Judge by so many pictures, each number in turn.",
+)
 @cache_options
 @recipe_options
 @json_option

@@ -131,6 +131,16 @@ def test_lengths() -> None:
     assert {stage.window for stage in long.recipe.stages} == {40}
     (carried,) = entries(recipes[1:], [8])
     assert (carried.recipe.temporal.mode, carried.recipe.temporal.window) == ("window", 8)
+    seen = [entry.recipe.model.context for entry in entries([read_recipe("transformer")], [5, 40])]
+    assert seen == [5, 40]  # it attends to all pictures that it is said to judge by
+
+
+@pytest.mark.parametrize("asked", [["--lengths", "5,0"], ["--lengths", "five"], ["--recipes", ","]])
+def test_what_is_listed_must_be_something(class_folders: Path, tmp_path: Path, asked: list[str]) -> None:
+    options = ["--recipes", "uniform-gru", "--out", str(tmp_path / "out"), *asked]
+    result = CliRunner().invoke(compare, [str(class_folders), *options])
+    assert result.exit_code == 2
+    assert f"with commas between them; got {asked[1]!r}" in result.output.replace("\n", " ").replace("  ", " ")
 
 
 def test_what_could_not_run_is_refused_before_anything_is_trained(class_folders: Path, tmp_path: Path) -> None:
