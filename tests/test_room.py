@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from train.room import VARIABLE, entries, holdings, limit_of, make_room
 
 ENTRY = 100_000
 """Bytes of each entry's array here; its file has a header too."""
+NOBODY = 65534
+"""Number of a user who may do little."""
 
 
 def fill(cache: ArrayCache, *names: int) -> None:
@@ -106,6 +109,35 @@ def test_what_another_process_uses_stays_until_it_ends_however_it_ends(folder: P
     make_room(folder, 0)
     assert not kept(folder)
     assert not list((folder / "users").iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize("private", [False, True])
+def test_people_share_a_cache(private: bool) -> None:
+    """What one made another reads, and what one uses no other removes, whether or not they can see who is there."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder, mask = Path(name), os.umask(0)
+        folder.chmod(0o777)
+        try:
+            mine = ArrayCache(folder)
+            fill(mine, 1)
+            if private:
+                next((folder / "users").iterdir()).chmod(0o600)
+            os.seteuid(NOBODY)
+            theirs = ArrayCache(folder, limit=ENTRY)
+            assert theirs.get({"name": 1}, never)[0]["images"][0] == 1
+            fill(theirs, 2)
+            del theirs
+            make_room(folder, 0)
+            assert kept(folder) == {1, 2}  # both in use since the first of them came
+            os.seteuid(0)
+            del mine
+            os.seteuid(NOBODY)
+            make_room(folder, 0)
+            assert not kept(folder)
+        finally:
+            os.seteuid(0)
+            os.umask(mask)
 
 
 def test_what_went_is_made_again_and_what_is_mapped_stays_readable(class_folders: Path, tmp_path: Path) -> None:

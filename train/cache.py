@@ -12,8 +12,8 @@ import hashlib
 import inspect
 import json
 import os
+import secrets
 import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -102,7 +102,9 @@ class ArrayCache:
 
     def _write(self, entry: Path, arrays: Arrays) -> None:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=entry.parent))
+        # Not tempfile's, which is closed to others, with whom the cache may be shared.
+        aside = entry.parent / f"{PARTIAL}{secrets.token_hex(8)}"
+        aside.mkdir()
         try:
             for name, array in arrays.items():
                 np.save(aside / f"{name}.npy", array)

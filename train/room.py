@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -68,10 +68,10 @@ def limit_of(text: str | None = None) -> int | None:
 
 
 def entries(folder: Path) -> Iterator[Kept]:
-    """All that is kept in the cache in `folder`; what others remove meanwhile is left out."""
+    """All that is kept in the cache in `folder`; what others remove meanwhile, or keep to themselves, is left out."""
     for place in _folders(folder):
         if ENTRY.fullmatch(place.name):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 files = list(place.iterdir())
                 size = sum(file.stat().st_size for file in files)
                 yield Kept(place, tuple(sorted(file.stem for file in files)), size, place.stat().st_mtime)
@@ -128,8 +128,9 @@ class Presence:
         users = folder / USERS
         users.mkdir(parents=True, exist_ok=True)
         while True:
-            self._file, name = tempfile.mkstemp(prefix=f"{os.getpid()}-", dir=users)
-            self._path = Path(name)
+            self._path = users / f"{os.getpid()}-{secrets.token_hex(4)}"
+            # Not tempfile's, which is closed to others: where people share a cache, all look who is there.
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             if _locked(self._file) and self._path.exists():  # else somebody took it for one who is gone
                 return
             os.close(self._file)
@@ -148,12 +149,17 @@ def in_use_since(folder: Path) -> float:
     first = float("inf")
     for path in (folder / USERS).glob("*"):
         try:
-            file = os.open(path, os.O_RDWR)
+            file = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
+            continue
+        except PermissionError:  # somebody else's, of whom it cannot be told whether they are gone
+            with suppress(FileNotFoundError):
+                first = min(first, path.stat().st_mtime)
             continue
         try:
             if _locked(file):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # theirs to remove, if not ours
+                    path.unlink()
             else:
                 first = min(first, os.fstat(file).st_mtime)
         finally:
