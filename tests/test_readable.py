@@ -13,8 +13,10 @@ from rich.console import Console
 from stream.errors import ConfigError
 from tests.folders import read
 from tests.media import encode, encode_h264, moving_pictures
+from tests.odd_files import retimed
 from train.cache import ArrayCache
 from train.readable import facts_of, readable
+from train.recordings import Recording
 
 
 @pytest.fixture
@@ -76,3 +78,18 @@ def test_facts_come_from_the_file_and_not_from_what_it_declares(tmp_path: Path) 
     assert uneven.seconds == pytest.approx(1.225 + 0.1, abs=0.08)
     assert steady.thumbnail is not None and steady.thumbnail.shape == (32, 32)
     assert facts_of(cache, dataset.recordings[0]).frames == 30
+
+
+def test_times_that_repeat_say_nothing(tmp_path: Path) -> None:
+    """All pictures at one time: the reader gives them an even rate, and so long they last, also within a span."""
+    path, cache = retimed(tmp_path / "repeated.ts", lambda n, time: 450_000, 60), ArrayCache(tmp_path / "cache")
+    whole, part = (facts_of(cache, Recording(path, "g", "a", span=span)) for span in (None, (1.0, 2.0)))
+    assert (whole.frames, part.frames) == (60, 25)
+    assert whole.seconds == pytest.approx(60 / 25) and part.seconds == pytest.approx(1.0)
+
+
+def test_a_span_that_only_the_reader_finds_pictures_in_counts_one(tmp_path: Path) -> None:
+    """The last half repeats its time: packets say that nothing is behind it."""
+    path = retimed(tmp_path / "stopped.ts", lambda n, time: time if n <= 40 else time - (n - 40) * 3600, 60)
+    facts = facts_of(ArrayCache(tmp_path / "cache"), Recording(path, "g", "a", span=(1.9, 2.4)))
+    assert facts.frames == 1 and facts.seconds > 0

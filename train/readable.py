@@ -6,9 +6,11 @@ and never after an hour of training.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import cache as once
 from pathlib import Path
 
 import av
@@ -21,7 +23,7 @@ from stream.contracts import Input
 from stream.errors import ConfigError
 from stream.geometry import fit
 from stream.sources.pictures import FPS
-from train.cache import ArrayCache, Arrays
+from train.cache import ArrayCache, Arrays, seen_by
 from train.footage import frames_of, identity
 from train.formats.files import pictures_of
 from train.recordings import Dataset, Footage, Recording
@@ -68,7 +70,8 @@ def facts_of(cache: ArrayCache, recording: Recording) -> Facts:
     if recording.features is not None:
         return _facts_of_features(recording)
     footage = recording.footage
-    arrays, _ = cache.get({"kind": "facts", "file": identity(footage)}, lambda: _looked_at(footage))
+    depends = {"kind": "facts", "file": identity(footage), "code": _code()}
+    arrays, _ = cache.get(depends, lambda: _looked_at(footage))
     frames, height, width = (int(arrays[name]) for name in ("frames", "height", "width"))
     return Facts(frames, float(arrays["seconds"]), height, width, np.asarray(arrays["thumbnail"]))
 
@@ -123,6 +126,12 @@ def faults(dataset: Dataset, cache: ArrayCache, advance: Callable[[], None]) -> 
     return found
 
 
+@once
+def _code() -> list[str]:
+    """The code that decides what a recording is said to be."""
+    return [inspect.getsource(_looked_at), inspect.getsource(_times), seen_by()]
+
+
 def _facts_of_features(recording: Recording) -> Facts:
     assert recording.features is not None, "asked of features alone"
     try:
@@ -142,7 +151,9 @@ def _looked_at(footage: Footage) -> Arrays:
     else:
         times, rate = _times(footage.path)
         start, end = footage.span or (0.0, np.inf)
-        times = times[(times >= start) & (times < end)]
+        inside = times[(times >= start) & (times < end)]
+        # Pictures were found in the span; where packets say none is, the reader timed them otherwise: one at least.
+        times = inside if len(inside) else times[:1]
         # A last frame lasts as long as those before it.
         last = np.median(np.diff(times)) if len(times) > 1 else 1 / rate
         frames, seconds = len(times), float(times[-1] - times[0] + last)
@@ -169,7 +180,8 @@ def _times(path: Path) -> tuple[NDArray[np.float64], float]:
             for packet in container.demux(stream):
                 if packet.size:
                     stamps.append(packet.pts if packet.pts is not None else packet.dts)
-    if not stamps or any(stamp is None for stamp in stamps):
+    # As for the reader, times that are missing, or nearly all the same, say nothing: pictures have an even rate then.
+    if not stamps or any(stamp is None for stamp in stamps) or len(set(stamps)) <= len(stamps) / 2:
         return np.arange(max(1, len(stamps))) / rate, rate
     times = np.sort(np.array(stamps, np.float64)) * base
     return times - times[0], rate
