@@ -79,6 +79,11 @@ loss_option = click.option(
     is_flag=True,
     help="Add a graph that cuts, resizes and colours decoded pictures: for GPUs that serve many cameras.",
 )
+@click.option(
+    "--fuse",
+    is_flag=True,
+    help="Add both graphs as one, which is run in their place where it can be: one run a tick, for mode carry.",
+)
 @click.option("--card", type=PATH, help="Markdown for CARD.md: where it fails, how large a person must be.")
 @json_option
 def export(
@@ -93,6 +98,7 @@ def export(
     name: str | None,
     person: int | None,
     embed_geometry: bool,
+    fuse: bool,
     card: Path | None,
     as_json: bool,
 ) -> None:
@@ -121,6 +127,7 @@ def export(
             text=text,
             person=person,
             embed_geometry=embed_geometry,
+            fuse=fuse,
             advance=advance,
         )
         if precision != "fp32":

@@ -17,8 +17,10 @@ from stream.contracts import FeatureExtractor, Head, Prediction, Source, State, 
 from stream.embedded import EmbeddedGeometry
 from stream.engine import Engine
 from stream.errors import SourceLost
+from stream.inference import OnnxWhole
 from stream.recognizer import Recognizer
 from stream.sources import FileSource, open_source
+from stream.whole import Whole
 
 PATIENCE = 3.0
 """How many times as long as the ticks should take a camera may take."""
@@ -38,6 +40,16 @@ def trace_engine(
     recognizer = Recognizer(bundle, recorder, recorder, batch_size=1, geometry=geometry)
     predictions = _heard(recognizer, FileSource(clip, recognizer.input))
     return _traced(bundle, recorder, predictions), predictions
+
+
+def told_by_whole(bundle: Bundle, whole: OnnxWhole, clip: Path) -> list[Prediction]:
+    """What the live engine tells of a file through the fused graph.
+
+    Raises:
+        SourceError: the clip cannot be read.
+    """
+    recognizer = Recognizer(bundle, None, None, batch_size=1, joined=Whole(bundle, whole))
+    return _heard(recognizer, FileSource(clip, recognizer.input))
 
 
 def trace_camera(
@@ -129,7 +141,7 @@ class Crowded:
     """A graph, run in a full batch: the row that is asked for lies last, and other pictures and states before it."""
 
     def __init__(self, graph: Any, rows: int) -> None:
-        """Runs `graph`, a `FeatureExtractor` or a `Head`, with `rows` rows."""
+        """Runs `graph`, a `FeatureExtractor`, a `Head` or an `OnnxWhole`, with `rows` rows."""
         self._run = graph.extract if hasattr(graph, "extract") else graph.step
         self._rows = rows
 

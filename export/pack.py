@@ -11,6 +11,7 @@ from pathlib import Path
 from export.card import card
 from export.clip import golden_arrays, golden_clip
 from export.convert import FEATURES, HEAD, OPSET, convert
+from export.fuse import with_fused
 from export.geometry import geometry_graph
 from export.golden import slots, trace_keras
 from export.trace import read_ticks
@@ -44,6 +45,7 @@ def pack(
     text: str | None = None,
     person: int | None = None,
     embed_geometry: bool = False,
+    fuse: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> Bundle:
     """Returns the bundle written to `out`.
@@ -58,11 +60,12 @@ def pack(
         text: of the card.
         person: lines of the network's picture that the smallest person fills whom it learned from; None if unknown.
         embed_geometry: with a graph that brings decoded pictures to the network's size.
+        fuse: with both graphs as one besides.
         advance: called after each of its three steps: graphs, golden files, all written.
 
     Raises:
-        ConfigError: a name, mode or window that cannot be, a clip that does not get small enough, or a run on features
-            from files.
+        ConfigError: a name, mode or window that cannot be, a clip that does not get small enough, a run on features
+            from files, or a fused graph that was asked for of a network that does not carry its state.
         BundleError: the network does not become the graphs that a bundle may hold, or `out` is in use.
         SourceError: the clip cannot be read.
     """
@@ -106,6 +109,8 @@ def pack(
         },
     )
     files["CARD.md"] = card(spec, text).encode()
+    if fuse:
+        spec, files = with_fused(spec, files, out)
     bundle = write_bundle(out, spec, files)
     advance()
     return bundle

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from export.fuse import with_fused
 from export.lower import Feed, to_fp16, to_int8
 from export.trace import read_ticks, trace
 from stream.bundle import Bundle, Golden, write_bundle
@@ -107,6 +108,8 @@ def quantize(
     files = {name: bundle.read(name) for name in bundle.spec.hashes()}
     files[bundle.spec.features.file] = graph
     spec = bundle.spec.model_copy(update={"precision": precision})
+    if spec.fused is not None:  # made anew of the lowered graph
+        spec, files = with_fused(spec, files, bundle.folder)
     with tempfile.TemporaryDirectory() as folder:
         measured = _measured(bundle, write_bundle(Path(folder) / precision, spec, files), walks)
     if measured.loss > max_loss:

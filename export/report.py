@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from export.verify import Check, Report
 
 MEBIBYTE = 2**20
+PATHS = ("onnx", "batch", "engine", "fused", "fused batch", "rtsp")
+"""As in export.verify, in the order of the table."""
+OPTIONAL = {"geometry": "geometry", "fused": "both graphs as one"}
+"""What a bundle may have besides, and what is said of it."""
 
 
 def bundle_facts(bundle: Bundle) -> dict[str, Any]:
@@ -32,6 +36,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "bytes": sum(path.stat().st_size for path in files),
         "graphs": [_graph_facts(bundle, part) for part in ("features", "head")],
         "geometry": None if bundle.spec.geometry is None else bundle.spec.geometry.file,
+        "fused": None if bundle.spec.fused is None else bundle.spec.fused.file,
     }
 
 
@@ -47,8 +52,9 @@ def print_bundle(facts: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     size = f"{facts['bytes'] / MEBIBYTE:.2f} MiB"
-    mode = f"{facts['mode']}{window}" + (f", geometry in {facts['geometry']}" if facts["geometry"] else "")
-    console.print(f"{facts['model']}, {facts['precision']}: {size}, {len(facts['labels'])} labels, {mode}")
+    parts = [f"{facts['mode']}{window}"]
+    parts += [f"{what} in {facts[part]}" for part, what in OPTIONAL.items() if facts[part]]
+    console.print(f"{facts['model']}, {facts['precision']}: {size}, {len(facts['labels'])} labels, {', '.join(parts)}")
 
 
 def print_measured(measured: Measured, console: Console) -> None:
@@ -79,7 +85,7 @@ def report_facts(report: Report) -> dict[str, Any]:
 
 def print_report(report: Report, console: Console) -> None:
     """Prints each quantity's closeness on every path, and the first tick that differs."""
-    paths = [path for path in ("onnx", "batch", "engine", "rtsp") if any(check.path == path for check in report.checks)]
+    paths = [path for path in PATHS if any(check.path == path for check in report.checks)]
     table = Table("", "at most", *paths, "", box=None, pad_edge=False)
     for name in dict.fromkeys(check.name for check in report.checks):
         checks: dict[str, Check] = {check.path: check for check in report.checks if check.name == name}

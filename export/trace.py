@@ -6,10 +6,10 @@ so is what everything else is held against.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from stream.bundle import Golden, StateTensor, Temporal
 from stream.contracts import FeatureExtractor, Head, Input, State, Tick
 from stream.sources import FileSource
 from stream.staggered import ages
+
+WholeStep: TypeAlias = Callable[[NDArray[np.uint8], State], tuple[NDArray[np.float32], State]]
+_Row: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], dict[str, NDArray[Any]]]
+"""Features (D,), logits (K,), and each state (1, ...) after a tick."""
 
 
 @dataclass
@@ -50,7 +54,7 @@ def trace(
         ticks: one or more, in order.
         labels: of the logits.
     """
-    rows: list[tuple[NDArray[np.float32], NDArray[np.float32], dict[str, NDArray[Any]]]] = []
+    rows: list[_Row] = []
     walk: _Walk | None = None
     for tick in ticks:
         if walk is None or walk.session != tick.session:
@@ -67,6 +71,35 @@ def trace(
         rows.append((vector[0], logits[0], {}))
         walk.seen += 1
 
+    return _golden(ticks, rows, labels)
+
+
+def trace_whole(
+    whole: WholeStep, features: str, states: Sequence[StateTensor], ticks: Sequence[Tick], labels: tuple[str, ...]
+) -> Golden:
+    """As `trace` in mode `carry`, of both graphs as one.
+
+    Args:
+        whole: pictures and states to logits and the next states, with the features beside them.
+        features: under which name these come.
+        states: of both graphs.
+        ticks: one or more, in order.
+        labels: of the logits.
+    """
+    rows: list[_Row] = []
+    session: int | None = None
+    state = _zeros(states)
+    for tick in ticks:
+        if tick.session != session:
+            session, state = tick.session, _zeros(states)
+        logits, after = whole(tick.image[None], state)
+        state = {tensor.input: after[tensor.input] for tensor in states}
+        rows.append((after[features][0], logits[0], dict(state)))
+    return _golden(ticks, rows, labels)
+
+
+def _golden(ticks: Sequence[Tick], rows: Sequence[_Row], labels: tuple[str, ...]) -> Golden:
+    """What was computed at each of `ticks`, tick by tick in `rows`."""
     return Golden(
         times=np.array([tick.time for tick in ticks], np.float64),
         indices=np.array([tick.index for tick in ticks], np.int64),

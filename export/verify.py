@@ -11,6 +11,9 @@ Times, frame indices, pictures and label order must be equal; numbers must be cl
 max|a - b| / max(1, max|a|) <= 1e-4, a being the reference. Below fp32 the bundle says how far from Keras it may be
 (`closeness` in bundle.json, measured when it was made). Only a run needs TensorFlow, so only then is it imported.
 
+A bundle with a fused graph has that held against the reference as well (paths fused and fused batch), and, within the
+limit whatever its precision, against the two graphs that it was made of.
+
 A bundle with a geometry graph has its engine run once more with that: its pictures are held against those of
 stream.geometry, in grey levels, and its scores against the scores without it.
 """
@@ -26,14 +29,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from export.listen import Crowded, trace_camera, trace_engine
-from export.trace import read_ticks, trace
+from export.listen import Crowded, told_by_whole, trace_camera, trace_engine
+from export.trace import read_ticks, trace, trace_whole
 from stream.bundle import Bundle, Golden
 from stream.contracts import Prediction, Tick
 from stream.decision import scores_of
 from stream.embedded import EmbeddedGeometry
 from stream.errors import BundleError
-from stream.inference import OnnxFeatures, OnnxHead
+from stream.inference import OnnxFeatures, OnnxHead, OnnxWhole
 
 if TYPE_CHECKING:
     from train.runs import Run
@@ -44,7 +47,7 @@ EMBEDDED_LEVELS, EMBEDDED_SCORE = 2.0, 0.02
 
 ROWS = 4
 """Of a full batch on the CPU."""
-Path_ = Literal["onnx", "batch", "engine", "rtsp"]
+Path_ = Literal["onnx", "batch", "engine", "fused", "fused batch", "rtsp"]
 
 _SUSPECTS = {
     "labels": "the order of the labels",
@@ -54,6 +57,7 @@ _SUSPECTS = {
     "features": "the features graph: its normalisation, the order of its channels, or its weights",
     "logits": "the head graph: the order of its classes, or its weights",
     "scores": "the temperature",
+    "fused": "the fused graph, which is not these two",
     "embedded images": "the geometry graph",
     "embedded scores": "the geometry graph",
 }
@@ -68,7 +72,8 @@ class Check:
     Attributes:
         path: which path.
         name: features, logits, a state's input name, scores, images, times, indices or labels; with the geometry graph
-            in place of stream.geometry, `embedded images` and `embedded scores`.
+            in place of stream.geometry, `embedded images` and `embedded scores`; `fused`: of features, states and
+            logits, what of the fused graph is farthest from the two graphs.
         closeness: max|a - b| / max(1, max|a|), but max|a - b| of what must be equal and of the embedded ones; infinite
             where shapes differ.
         limit: the most that is allowed; 0 where values must be equal.
@@ -186,6 +191,8 @@ def verify(
     checks += _compare("engine", wanted, live, allowed)
     checks.append(_scores(bundle, "engine", wanted, predictions, allowed))
     checks += _compare("batch", wanted, among, allowed)
+    if bundle.spec.fused is not None:
+        checks += _fused(bundle, device, rows, clip, ticks, (wanted, steps, among), allowed)
     if bundle.spec.geometry is not None:
         geometry = EmbeddedGeometry(bundle, device, features.threads)
         checks += _compare_embedded((live, predictions), trace_engine(bundle, features, head, clip, geometry))
@@ -202,6 +209,34 @@ def verify(
         checks += _compare("rtsp", basis, seen, allowed)
         checks.append(_scores(bundle, "rtsp", basis, told, allowed))
     return Report(bundle.model, name, clip.name, len(wanted.times), tuple(checks), shown)
+
+
+def _fused(
+    bundle: Bundle,
+    device: str,
+    rows: int,
+    clip: Path,
+    ticks: Sequence[Tick],
+    known: tuple[Golden, Golden, Golden],
+    allowed: Mapping[str, float],
+) -> Iterator[Check]:
+    """The fused graph, alone and in a full batch of `rows`, against what is `known` of the ticks.
+
+    That is the reference, the two graphs step by step, and these in a full batch.
+    """
+    wanted, steps, among = known
+    whole, states = OnnxWhole(bundle, device), bundle.spec.whole.state
+    alone, full = (
+        trace_whole(run, whole.features, states, ticks, bundle.labels) for run in (whole.step, Crowded(whole, rows))
+    )
+    yield from _compare("fused", wanted, alone, allowed)
+    yield _scores(bundle, "fused", wanted, told_by_whole(bundle, whole, clip), allowed)
+    yield from _compare("fused batch", wanted, full, allowed)
+    paths: tuple[tuple[Path_, Golden, Golden], ...] = (("fused", steps, alone), ("fused batch", among, full))
+    for path, two, one in paths:
+        apart = list(_compare(path, two, one, {}))
+        first = min((each.first for each in apart if each.first is not None), default=None)
+        yield Check(path, "fused", max(each.closeness for each in apart), LIMIT, first)
 
 
 def _scores(

@@ -27,6 +27,7 @@ from stream.graphs import read_graph
 from stream.schema import (
     BundleSpec,
     Decision,
+    FusedSpec,
     GeometrySpec,
     GoldenSpec,
     GraphSpec,
@@ -40,6 +41,7 @@ __all__ = [
     "Bundle",
     "BundleSpec",
     "Decision",
+    "FusedSpec",
     "GeometrySpec",
     "Golden",
     "GoldenSpec",
@@ -185,11 +187,12 @@ def write_bundle(folder: Path | str, spec: BundleSpec, files: Mapping[str, bytes
 
     Args:
         folder: where to; a bundle that is there already is replaced, its whole folder with it.
-        spec: what to write as bundle.json; its hashes are ignored.
+        spec: what to write as bundle.json; its hashes are ignored, but those that a fused graph was made of.
         files: content by name in the bundle; must hold every file that `spec` names, may hold more (CARD.md).
 
     Raises:
-        BundleError: a file is missing or ill named, or `folder` holds something that is not a bundle.
+        BundleError: a file is missing or ill named, a fused graph was made of other graphs than these, or `folder`
+            holds something that is not a bundle.
     """
     folder = Path(folder)
     missing = sorted(set(spec.hashes()) - set(files))
@@ -227,7 +230,8 @@ def _hashed(spec: BundleSpec, files: Mapping[str, bytes]) -> bytes:
         update={"clip_sha256": sha256[spec.golden.clip], "arrays_sha256": sha256[spec.golden.arrays]}
     )
     geometry = spec.geometry and spec.geometry.model_copy(update={"sha256": sha256[spec.geometry.file]})
-    filled = spec.model_copy(update={**graphs, "geometry": geometry, "golden": golden})
+    fused = spec.fused and spec.fused.model_copy(update={"sha256": sha256[spec.fused.file]})
+    filled = spec.model_copy(update={**graphs, "geometry": geometry, "fused": fused, "golden": golden})
     return (filled.model_dump_json(by_alias=True, indent=2) + "\n").encode()
 
 

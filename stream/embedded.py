@@ -25,7 +25,7 @@ from stream.batch import run
 from stream.bundle import Bundle
 from stream.contracts import Picture, State, Tick, Unfitted
 from stream.errors import BundleError, ConfigError, DeviceError
-from stream.inference import OnnxFeatures
+from stream.inference import OnnxFeatures, OnnxWhole
 from stream.resampling import Place, colour_of, place_of, weights_of
 from stream.session import CUDA, ORT_ERRORS, line_of, open_session
 from stream.unfitted import NO_IMAGE
@@ -53,7 +53,9 @@ def pays(bundle: Bundle, providers: Sequence[str]) -> bool:
     return bundle.spec.geometry is not None and providers[0] == CUDA
 
 
-def open_geometry(bundle: Bundle, features: OnnxFeatures, device: str, wanted: bool | None) -> EmbeddedGeometry | None:
+def open_geometry(
+    bundle: Bundle, features: OnnxFeatures | OnnxWhole, device: str, wanted: bool | None
+) -> EmbeddedGeometry | None:
     """The bundle's geometry graph where it is `wanted`, or, where that is None, where it pays.
 
     Raises:

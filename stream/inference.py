@@ -1,7 +1,8 @@
-"""A bundle's two graphs in ONNX Runtime: what goes in, what comes out, checked against what bundle.json says of them.
+"""A bundle's graphs in ONNX Runtime: what goes in, what comes out, checked against what bundle.json says of them.
 
-A graph is a function: arrays and state in, arrays and state out. Batching, padding and whose state it is are the
-recognizer's business; sessions, providers and their errors are stream.session's.
+They are the two, features and head, and the one that is both of them where a bundle has it. A graph is a function:
+arrays and state in, arrays and state out. Batching, padding and whose state it is are the recognizer's business;
+sessions, providers and their errors are stream.session's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from stream.bundle import Bundle
 from stream.contracts import State
-from stream.errors import BundleError, DeviceError
+from stream.errors import BundleError, ConfigError, DeviceError
 from stream.schema import GraphSpec
 from stream.session import CPU, ORT_ERRORS, line_of, open_session, resolve_device
 from stream.threads import available_cores, candidates, fastest
@@ -120,6 +121,40 @@ class OnnxHead:
         return self._graph.run(features, state)
 
 
+class OnnxWhole:
+    """The fused graph: frames and the states of both graphs to logits. What stream.whole runs."""
+
+    def __init__(self, bundle: Bundle, device: str = "auto", threads: Threads = None, *, rows: int = 1) -> None:
+        """Opens the graph; arguments and errors as in `OnnxFeatures`, and ConfigError where the bundle has none."""
+        if bundle.spec.fused is None:
+            raise ConfigError(
+                f"fused: expected a bundle with both graphs as one, {bundle.model} has none; export it again with "
+                "--fuse, or run its two graphs"
+            )
+        if threads == "auto":
+            threads = _fastest_threads(bundle, device, rows)  # of the features graph, which is nearly all of it
+        self.threads = threads or available_cores()
+        self._graph = _whole_graph(bundle, device, self.threads)
+        self.providers = self._graph.providers
+        self.features: str = bundle.spec.features.output
+        """Under which name features come out among the states."""
+        self.zeros = bundle.spec.whole.zeros
+
+    @property
+    def session(self) -> ort.InferenceSession:
+        """As in `OnnxFeatures`."""
+        return self._graph.session
+
+    def step(self, images: NDArray[np.uint8], state: State) -> tuple[NDArray[np.float32], State]:
+        """Logits (N, K) float32 of `images` (N, H, W, 3) uint8 RGB; the next state, and features (N, D) beside it.
+
+        Raises:
+            DeviceError: the run failed.
+            ValueError: an array is not of the graph's type or shape.
+        """
+        return self._graph.run(images, state)
+
+
 class _Graph:
     """A graph in a session, checked against what bundle.json says of it."""
 
@@ -132,13 +167,16 @@ class _Graph:
         device: str,
         threads: int,
         profile: Path | None = None,
+        beside: Mapping[str, Declared] = {},
     ) -> None:
+        """Opens it; `beside` output and states, such outputs come."""
         self._path = bundle.folder / spec.file
         self._inputs = {spec.input: data} | {t.input: (t.dtype, (None, *t.shape)) for t in spec.state}
         outputs: dict[str, Declared] = {spec.output: ("float32", output)}
-        outputs |= {t.output: (t.dtype, (None, *t.shape)) for t in spec.state}
+        outputs |= {t.output: (t.dtype, (None, *t.shape)) for t in spec.state} | dict(beside)
         self._outputs = list(outputs)
-        self._data, *self._states = self._inputs
+        self._data = spec.input
+        self._after = [*(t.input for t in spec.state), *beside]
         self._accepted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}  # of the last run: like it, no check
 
         self.session = _opened(bundle, spec.file, device, threads, profile)
@@ -147,7 +185,7 @@ class _Graph:
         self.output_shape = self._declared(self.session.get_outputs(), outputs)[spec.output]
 
     def run(self, data: NDArray[Any], state: State) -> tuple[NDArray[np.float32], State]:
-        """What the graph makes of `data` (N, ...) and `state`, the next state under the names that it goes in by."""
+        """What the graph makes of `data` (N, ...) and `state`; the next state under the names that it goes in by."""
         feeds = {self._data: data, **state}
         given = {name: (array.dtype, array.shape) for name, array in feeds.items()}
         if given != self._accepted:
@@ -157,7 +195,7 @@ class _Graph:
             output, *states = self.session.run(self._outputs, feeds)
         except ORT_ERRORS as error:
             raise DeviceError(f"{self._path}: the run failed on {self.providers[0]}: {line_of(error)}") from error
-        return output, dict(zip(self._states, states, strict=True))
+        return output, dict(zip(self._after, states, strict=True))
 
     def _check(self, given: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]], rows: int) -> None:
         """Raises ValueError unless the types and shapes of what goes in are the graph's, with `rows` rows each."""
@@ -206,6 +244,12 @@ def _features_graph(bundle: Bundle, device: str, threads: int, profile: Path | N
 def _head_graph(bundle: Bundle, device: str, threads: int, profile: Path | None = None) -> _Graph:
     features, logits = ("float32", (None, None)), (None, len(bundle.labels))
     return _Graph(bundle, bundle.spec.head, features, logits, device, threads, profile)
+
+
+def _whole_graph(bundle: Bundle, device: str, threads: int) -> _Graph:
+    frames = ("uint8", (None, bundle.input.height, bundle.input.width, 3))
+    beside: dict[str, Declared] = {bundle.spec.features.output: ("float32", (None, None))}
+    return _Graph(bundle, bundle.spec.whole, frames, (None, len(bundle.labels)), device, threads, beside=beside)
 
 
 def placement(bundle: Bundle, device: str = "auto") -> dict[str, dict[str, Counter[str]]]:

@@ -11,7 +11,7 @@ from stream.staggered import shortest_memory
 
 
 def require_possible(
-    bundle: Bundle, batch_sizes: Sequence[int], mode: Mode, window: int | None, *, gated: bool, resident: bool
+    bundle: Bundle, batch_sizes: Sequence[int], mode: Mode, window: int | None, *, gated: bool, joined: str | None
 ) -> None:
     """Raises ConfigError unless ticks can be stepped through `bundle` so.
 
@@ -21,7 +21,7 @@ def require_possible(
         mode: how the past is carried.
         window: ticks of a window, or from restart to restart; None in carry mode.
         gated: with a motion gate before the backbone.
-        resident: with states that stay on the device.
+        joined: how both graphs are run as one, in a word, `resident` or `fused`; None where they are run as two.
     """
     keeps_state = bool(bundle.spec.features.state)
     if not batch_sizes or batch_sizes[0] < 1:
@@ -37,8 +37,9 @@ def require_possible(
         )
     if mode == "staggered" and window is not None:
         _require_replicas(bundle, window)
-    if resident and (mode != "carry" or gated):
-        raise ConfigError(f"resident: expected mode carry and no gate, got mode {mode}")
+    if joined and (mode != "carry" or gated):
+        got = f"mode {mode}" + (" and a gate" if gated else "")
+        raise ConfigError(f"{joined}: expected mode carry and no gate, got {got}; leave it out, or the other")
     if gated and keeps_state:
         raise ConfigError(f"gate: {bundle.model} keeps state in its features and must see every tick; expected no gate")
 

@@ -11,28 +11,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.batch import Outcome, over_windows, run, smallest
+from stream.batch import smallest
 from stream.bundle import Bundle
 from stream.contracts import Event, FeatureExtractor, Head, Input, Mode, Prediction, Tick
 from stream.decision import DecisionState, Moment, Settings, decide, finish, initial, scores_of
 from stream.embedded import EmbeddedGeometry, open_geometry
 from stream.errors import BundleError, ConfigError
 from stream.gate import MotionGate
-from stream.inference import OnnxFeatures, OnnxHead, Threads
+from stream.inference import OnnxFeatures, OnnxHead, OnnxWhole, Threads
 from stream.options import require_possible
+from stream.pair import Pair, images_of
 from stream.resident import Resident, pays
-from stream.ring import FeatureRing
 from stream.schema import LabelRule
-from stream.staggered import Staggered
-from stream.state import StateBank
 from stream.unfitted import embedded_input
+from stream.whole import Whole, serves
 
 Result: TypeAlias = tuple[Prediction, tuple[Event, ...]]
 
@@ -52,35 +50,34 @@ class Recognizer:
     def __init__(
         self,
         bundle: Bundle,
-        features: FeatureExtractor,
-        head: Head,
+        features: FeatureExtractor | None,
+        head: Head | None,
         *,
         batch_size: int | Sequence[int] = 1,
         mode: Mode | None = None,
         window: int | None = None,
         rules: Mapping[str, Mapping[str, LabelRule]] = {},
         gate: float | None = None,
-        resident: Resident | None = None,
+        joined: Resident | Whole | None = None,
         geometry: EmbeddedGeometry | None = None,
     ) -> None:
         """Joins a bundle and its two halves, whichever runtime they run in.
 
         Args:
             bundle: settings, states and labels.
-            features: frames to features.
-            head: features to logits.
+            features: frames to features; None where `joined` is both graphs.
+            head: features to logits; None where `joined` is both graphs.
             batch_size: rows of every run; more ticks than that are run in several. Of several sizes, a run has the
                 smallest that holds its ticks; all but the smallest are used once `warm_up` has made them ready.
             mode: one of `stream.contracts.MODES`; the bundle's when None.
             window: ticks of a window, or from restart to restart of a staggered replica; the bundle's when None.
             rules: cameras that are judged by other thresholds than the bundle's: camera -> label -> its rule.
             gate: grey levels of motion below which a tick's features are not computed (stream.gate); all are when None.
-            resident: both graphs as one, which keeps the states where it runs, in place of the two; in carry mode, and
-                without a gate.
+            joined: both graphs as one, used in place of the two; in carry mode, and without a gate.
             geometry: brings pictures to the model's size; `input` then asks for ticks that leave that to it.
 
         Raises:
-            ConfigError: the mode, the window, the batch size, a rule's label or the gate cannot be.
+            ConfigError: the mode, the window, the batch size, a rule's label or the gate cannot be; a graph is missing.
         """
         spec = bundle.spec
         self.bundle = bundle
@@ -94,22 +91,16 @@ class Recognizer:
         self.window = None if self.mode == "carry" else length
         self.faults: Counter[str] = Counter()
         """Ticks a camera whose numbers were not finite, whose run failed, or whose picture was of another size."""
-        self._gate = None if gate is None else MotionGate(gate)
-        self._resident = resident
         self._geometry = geometry
-        gated, stays = gate is not None, resident is not None
-        require_possible(bundle, self.batch_sizes, self.mode, self.window, gated=gated, resident=stays)
+        word = None if joined is None else joined.name
+        require_possible(bundle, self.batch_sizes, self.mode, self.window, gated=gate is not None, joined=word)
+        self._model: Pair | Resident | Whole = (
+            _pair(bundle, features, head, self.mode, self.window, gate) if joined is None else joined
+        )
         self._warm = 0  # of `batch_sizes`
 
-        self._features = features
-        self._head = head
         self._temperature, self._warmup = spec.decision.temperature, spec.temporal.warmup
         self._black = np.zeros((self.input.height, self.input.width, 3), np.uint8)
-        self._feature_states = StateBank(spec.features.zeros)
-        self._head_states = StateBank(spec.head.zeros)
-        self._ring = FeatureRing(self.window or 1)
-        self._over_windows = over_windows(head, spec.head.zeros)
-        self._staggered = Staggered(head.step, spec.head.zeros, self.window or 1, spec.temporal.replicas)
         self._cameras: dict[str, _Camera] = {}
         self._settings = Settings(
             labels=bundle.labels,
@@ -134,6 +125,7 @@ class Recognizer:
         rules: Mapping[str, Mapping[str, LabelRule]] = {},
         gate: float | None = None,
         resident: bool | None = None,
+        fused: bool | None = None,
         embedded: bool | None = None,
     ) -> Recognizer:
         """The recognizer of the bundle in `folder`, in ONNX Runtime.
@@ -149,6 +141,7 @@ class Recognizer:
             rules: as in `Recognizer`.
             gate: as in `Recognizer`.
             resident: keep the tracks' states on the device, in one graph; where that is CUDA and it can be, when None.
+            fused: run the bundle's fused graph in place of the two; where it has one and it can be, when None.
             embedded: bring pictures to the model's size by the bundle's geometry graph; where it has one and its
                 features run on CUDA, when None.
 
@@ -159,6 +152,17 @@ class Recognizer:
         """
         bundle = Bundle.load(folder, check=False)  # each graph is hashed when it is opened; golden files are not used
         rows = batch_size if isinstance(batch_size, int) else max(batch_size)
+        rest: dict[str, Any] = {"batch_size": batch_size, "mode": mode, "window": window, "rules": rules, "gate": gate}
+        if fused is None:
+            fused = not resident and serves(bundle, device, mode, gated=gate is not None)
+        if fused:
+            if resident:
+                raise ConfigError(
+                    "fused: expected states that come and go, got resident as well; leave one of them out"
+                )
+            graph = OnnxWhole(bundle, device, threads, rows=rows)
+            geometry = open_geometry(bundle, graph, device, embedded)
+            return cls(bundle, None, None, joined=Whole(bundle, graph), geometry=geometry, **rest)
         features, head = OnnxFeatures(bundle, device, threads, rows=rows), OnnxHead(bundle, device)
         if None not in (features.width, head.width) and features.width != head.width:
             raise BundleError(
@@ -167,18 +171,8 @@ class Recognizer:
         if resident is None:
             resident = gate is None and pays(features.providers, mode or bundle.spec.temporal.mode)
         stays = Resident(bundle, device, features.threads) if resident else None
-        return cls(
-            bundle,
-            features,
-            head,
-            batch_size=batch_size,
-            mode=mode,
-            window=window,
-            rules=rules,
-            gate=gate,
-            resident=stays,
-            geometry=open_geometry(bundle, features, device, embedded),
-        )
+        geometry = open_geometry(bundle, features, device, embedded)
+        return cls(bundle, features, head, joined=stays, geometry=geometry, **rest)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -195,12 +189,7 @@ class Recognizer:
         """
         if self._warm < len(self.batch_sizes):
             size = self.batch_sizes[self._warm]
-            if self._resident is not None:
-                self._resident.warm_up(size)
-            elif self.mode == "staggered":
-                self._staggered.judge([], self._extract([], [size]).output, size)
-            else:
-                run(self._head.step, self._extract([], [size]).output, self._head_states.gather([]), size)
+            self._model.warm_up(size)
             self._warm += 1
         return self._warm < len(self.batch_sizes)
 
@@ -244,19 +233,12 @@ class Recognizer:
     def reset(self, camera: str) -> None:
         """Forgets all about `camera`, known or not: its next tick is a fresh start. What was on is not ended."""
         self._cameras.pop(camera, None)
-        self._feature_states.drop(camera)
-        self._head_states.drop(camera)
-        self._staggered.drop(camera)
-        self._ring.reset(camera)
-        if self._resident is not None:
-            self._resident.drop(camera)
-        if self._gate is not None:
-            self._gate.forget(camera)
+        self._model.drop(camera)
 
     @property
     def gated(self) -> Counter[str]:
         """Ticks a camera whose features were not computed, since nothing had moved."""
-        return Counter() if self._gate is None else self._gate.gated
+        return self._model.gated if isinstance(self._model, Pair) else Counter()
 
     def _with_rules(self, camera: str, rules: Mapping[str, LabelRule]) -> Settings:
         """The bundle's settings with the rules of `camera` over them."""
@@ -275,55 +257,16 @@ class Recognizer:
         sound = np.array([tick.image.shape == self._black.shape for tick in ticks])
         ticks = [tick if fits else replace(tick, image=self._black) for tick, fits in zip(ticks, sound, strict=True)]
         ended = [self._begin(tick) for tick in ticks]
-        size = smallest(sizes, len(ticks))
-        if self._resident is not None:
-            judged = self._resident.judge(cameras, self._images(ticks), size)
-            healthy = sound & judged.healthy
+        if isinstance(self._model, Pair):
+            judged = self._model.judge(ticks, sizes)
         else:
-            if self._gate is None:
-                seen = self._extract(ticks, sizes)
-            else:
-                seen = self._gate.features(ticks, partial(self._extract, sizes=sizes))
-            self._feature_states.scatter(cameras, seen.state)
-            judged = self._judge(cameras, seen.output, size)
-            healthy = sound & seen.healthy & judged.healthy
+            judged = self._model.judge(cameras, images_of(ticks), smallest(sizes, len(ticks)))
+        healthy = sound & judged.healthy
         scores = scores_of(judged.output, self._temperature)
         return [
             self._result(tick, row, before) if fine else self._fault(tick, before)
             for tick, row, before, fine in zip(ticks, scores, ended, healthy, strict=True)
         ]
-
-    def _extract(self, ticks: Sequence[Tick], sizes: Sequence[int]) -> Outcome:
-        """Features (n, D) and the features graph's next states of at most a batch of ticks."""
-        state = self._feature_states.gather([tick.camera for tick in ticks])
-        return run(self._features.extract, self._images(ticks), state, smallest(sizes, len(ticks)))
-
-    def _images(self, ticks: Sequence[Tick]) -> NDArray[np.uint8]:
-        """The pictures (n, H, W, 3) of `ticks`; a single one is not copied."""
-        if len(ticks) == 1:
-            return np.ascontiguousarray(ticks[0].image, np.uint8)[None]
-        images = np.empty((len(ticks), self.input.height, self.input.width, 3), np.uint8)
-        for image, tick in zip(images, ticks, strict=True):
-            image[:] = tick.image
-        return images
-
-    def _judge(self, cameras: Sequence[str], features: NDArray[np.float32], size: int) -> Outcome:
-        """Logits (n, K) of `features` (n, D) in a run of `size` rows, in the recognizer's mode."""
-        if self.mode == "staggered":
-            return self._staggered.judge(cameras, features, size)
-        if self.mode == "carry":
-            judged = run(self._head.step, features, self._head_states.gather(cameras), size)
-            self._head_states.scatter(cameras, judged.state)
-            return judged
-        for camera, vector in zip(cameras, features, strict=True):
-            self._ring.push(camera, vector)
-        windows = [self._ring.window(camera) for camera in cameras]
-        lengths = np.array([len(window) for window in windows])
-        longest = int(lengths.max())
-        padded = np.zeros((len(windows), longest, features.shape[1]), np.float32)
-        for row, window in zip(padded, windows, strict=True):
-            row[longest - len(window) :] = window
-        return run(self._over_windows, padded, {"lengths": lengths}, size)
 
     def _begin(self, tick: Tick) -> tuple[Event, ...]:
         """What a tick of a new session ends; the tick's camera is known afterwards, and fresh where that is due."""
@@ -364,6 +307,20 @@ class Recognizer:
             warm=warm,
             dt=tick.dt,
         )
+
+
+def _pair(
+    bundle: Bundle,
+    features: FeatureExtractor | None,
+    head: Head | None,
+    mode: Mode,
+    window: int | None,
+    gate: float | None,
+) -> Pair:
+    """The two graphs as a model."""
+    if features is None or head is None:
+        raise ConfigError(f"{bundle.model}: expected its two graphs, or both as one, got neither; open them")
+    return Pair(bundle, features, head, mode, window, None if gate is None else MotionGate(gate))
 
 
 def _batches(ticks: Sequence[Tick], size: int) -> Iterator[list[int]]:

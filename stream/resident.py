@@ -39,6 +39,8 @@ def pays(providers: Sequence[str], mode: Mode) -> bool:
 class Resident:
     """Steps tracks through both graphs at once, in `carry` mode, and keeps their states."""
 
+    name = "resident"
+
     def __init__(
         self,
         bundle: Bundle,
@@ -75,7 +77,7 @@ class Resident:
         self._rows: dict[str, int] = {}
         self._fresh: set[str] = set()
         self._free = list(range(capacity, NOBODY, -1))
-        states = [(part, tensor) for part, spec in parts(bundle) for tensor in spec.state]
+        states = [(part, tensor) for part, spec in parts(bundle.spec) for tensor in spec.state]
         self._names = {bank_in(part, tensor): bank_out(part, tensor) for part, tensor in states}
         zeros = {bank_in(part, t): np.zeros((capacity + 1, *t.shape), t.dtype) for part, t in states}
         self._banks = self._two_banks(zeros)

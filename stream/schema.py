@@ -27,6 +27,8 @@ PERSON = "person_px"
 """Key in `provenance`: how many lines of the model's picture the smallest person fills whom it learned from."""
 MAX_STATE = 2**24
 """Numbers of one row of one state."""
+OPTIONAL = ("geometry", "fused")
+"""Keys of bundle.json that are not written where there is no such part."""
 UNHASHED = "0" * 64
 """What a hash is until `write_bundle` fills it in."""
 
@@ -132,6 +134,15 @@ class GeometrySpec(_Strict):
     sha256: Hash = UNHASHED
 
 
+class FusedSpec(_Strict):
+    """Both graphs as one (stream.whole), and the hashes of the two that it was made of."""
+
+    file: FileName = "model.onnx"
+    sha256: Hash = UNHASHED
+    features_sha256: Hash
+    head_sha256: Hash
+
+
 class GoldenSpec(_Strict):
     """A clip, and what Keras computed on it."""
 
@@ -160,6 +171,7 @@ class BundleSpec(_Strict):
     temporal: Temporal
     decision: Decision
     geometry: GeometrySpec | None = None
+    fused: FusedSpec | None = None
     golden: GoldenSpec | None = None
     provenance: dict[str, Any] = Field(default_factory=dict)
 
@@ -185,24 +197,54 @@ class BundleSpec(_Strict):
             raise ValueError("features that keep state need temporal.mode 'carry'; got 'window'")
         return self
 
+    @model_validator(mode="after")
+    def _fused_graph_is_of_these_two(self) -> Self:
+        if self.fused is None:
+            return self
+        if self.temporal.mode != "carry":
+            raise ValueError(f"a fused graph goes with temporal.mode 'carry'; got {self.temporal.mode!r}")
+        parts = (self.features.sha256, self.head.sha256)
+        if (self.fused.features_sha256, self.fused.head_sha256) != parts:
+            raise ValueError("the fused graph must be made of the bundle's two graphs; it was made of others")
+        states = self.whole.state
+        names = [self.features.input, *(tensor.input for tensor in states)]
+        names += [self.features.output, self.head.output, *(tensor.output for tensor in states)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"what goes into a fused graph and comes out must have different names; got {names}")
+        return self
+
     @model_serializer(mode="wrap")
     def _said(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """All of it; a bundle without a geometry graph reads as it did before there was such a thing."""
+        """All of it; a bundle without an optional part reads as it did before there was such a thing."""
         said: dict[str, Any] = written(self)
-        if self.geometry is None:
-            del said["geometry"]
+        for part in OPTIONAL:
+            if said[part] is None:
+                del said[part]
         return said
+
+    @property
+    def whole(self) -> GraphSpec:
+        """The fused graph, described as the two are; beside the logits and the states it gives the features."""
+        fused = self.fused or FusedSpec(features_sha256=UNHASHED, head_sha256=UNHASHED)
+        return GraphSpec(
+            file=fused.file,
+            sha256=fused.sha256,
+            input=self.features.input,
+            output=self.head.output,
+            state=(*self.features.state, *self.head.state),
+        )
 
     def graphs(self) -> tuple[str, ...]:
         """The files that are ONNX graphs."""
-        files = (self.features.file, self.head.file)
-        return files if self.geometry is None else (*files, self.geometry.file)
+        more = (part.file for part in (self.geometry, self.fused) if part is not None)
+        return (self.features.file, self.head.file, *more)
 
     def hashes(self) -> dict[str, str]:
         """Every file that the bundle is made of, and its sha256."""
         files = {self.features.file: self.features.sha256, self.head.file: self.head.sha256}
-        if self.geometry is not None:
-            files[self.geometry.file] = self.geometry.sha256
+        for part in (self.geometry, self.fused):
+            if part is not None:
+                files[part.file] = part.sha256
         if self.golden is not None:
             files |= {self.golden.clip: self.golden.clip_sha256, self.golden.arrays: self.golden.arrays_sha256}
         return files

@@ -26,7 +26,7 @@ Shapes: TypeAlias = Sequence[Sequence[int]]
 
 
 def operations(bundle: Bundle) -> dict[str, int]:
-    """Floating-point operations of each of the bundle's two graphs, for one row.
+    """Floating-point operations of each of the bundle's graphs, for one row: `features`, `head`, and `fused` if any.
 
     Raises:
         BundleError: a graph does not run.
@@ -35,7 +35,11 @@ def operations(bundle: Bundle) -> dict[str, int]:
     features, head = bundle.spec.features, bundle.spec.head
     done, vectors = _counted(bundle, features.file, {features.input: images, **features.zeros(1)}, features.output)
     steps, _ = _counted(bundle, head.file, {head.input: vectors, **head.zeros(1)}, head.output)
-    return {"features": done, "head": steps}
+    found = {"features": done, "head": steps}
+    if bundle.spec.fused is not None:
+        whole = bundle.spec.whole
+        found["fused"], _ = _counted(bundle, whole.file, {whole.input: images, **whole.zeros(1)}, whole.output)
+    return found
 
 
 def _counted(bundle: Bundle, name: str, feeds: State, output: str) -> tuple[int, Any]:

@@ -2,11 +2,11 @@
 
     python -m tests.bundle_fuzz_child FOLDER WHAT FIRST COUNT
 
-opens mutations FIRST to FIRST + COUNT - 1 of the bundle FOLDER/whole, WHAT being `json`, `graphs` or `arrays`, and
-prints a line before and one after each:
+opens mutations FIRST to FIRST + COUNT - 1 of the bundle FOLDER/whole, WHAT being `json`, `graphs`, `fused` or `arrays`,
+and prints a line before and one after each:
 
     17                          begun
-    17 opened                   loaded, both graphs open, a step on black pictures made, golden arrays read
+    17 opened                   loaded, all graphs open, a step on black pictures made, golden arrays read
     17 BundleError: ...         refused, or a run that failed (DeviceError), which costs a row and no more
     17 !KeyError: 5             any other exception: a defect of ours
 
@@ -32,7 +32,8 @@ import numpy as np
 
 from stream.bundle import Bundle
 from stream.errors import BundleError, DeviceError
-from stream.inference import OnnxFeatures, OnnxHead
+from stream.inference import OnnxFeatures, OnnxHead, OnnxWhole
+from stream.whole import Whole
 from tests.fuzz_child import mutated
 
 HANG_S = 20
@@ -59,11 +60,11 @@ def mutate(folder: Path, what: str, seed: int) -> None:
     if what == "arrays":
         part, key, file = spec["golden"], "arrays_sha256", "golden/golden.npz"
     else:
-        part, key = spec["features" if seed % 2 else "head"], "sha256"
+        part, key = spec["fused" if what == "fused" else "features" if seed % 2 else "head"], "sha256"
         file = part["file"]
     content = (folder / file).read_bytes()
     if seed % 3:
-        content = _other_graph(content, rng) if what == "graphs" else _other_arrays(content, seed)
+        content = _other_graph(content, rng) if what != "arrays" else _other_arrays(content, seed)
     else:
         content = mutated(content, seed)
     (folder / file).write_bytes(content)
@@ -155,6 +156,11 @@ def outcome(folder: Path) -> str:
         vectors, _ = features.extract(np.zeros((2, seen.height, seen.width, 3), np.uint8), features.zeros(2))
         if head.width in (None, features.width):
             head.step(vectors, head.zeros(2))
+        if bundle.spec.fused is not None:
+            whole = Whole(bundle, OnnxWhole(bundle, "cpu", 1))
+            images = np.zeros((2, seen.height, seen.width, 3), np.uint8)
+            for _ in range(2):  # the second goes by what came out of the first
+                whole.judge(["a", "b"], images, 2)
     except (BundleError, DeviceError) as error:
         said = str(error)
         return f"!{said!r} is not one line" if "\n" in said else f"{type(error).__name__}: {said}"

@@ -350,6 +350,14 @@ def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-x))
 
 
+def with_one_graph(bundle: Bundle, folder: Path) -> Bundle:
+    """`bundle` in `folder` with both graphs as one besides, as `export --fuse` makes it."""
+    from export.fuse import with_fused
+
+    files = {name: bundle.read(name) for name in bundle.spec.hashes()}
+    return write_bundle(folder, *with_fused(bundle.spec, files, folder))
+
+
 def with_geometry(bundle: Bundle, folder: Path, graph: bytes | None = None) -> Bundle:
     """`bundle` in `folder` with a geometry graph besides, as `export --embed-geometry` makes it where none is given."""
     from export.geometry import geometry_graph

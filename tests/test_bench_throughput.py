@@ -16,7 +16,9 @@ from stream.commands.bench import bench
 from stream.commands.embedded import default_bundle
 from stream.contracts import Tick
 from stream.decision import scores_of
-from tests.graphs import make_bundle
+from stream.pair import Pair
+from stream.whole import Whole
+from tests.graphs import make_bundle, with_one_graph
 
 LENIENT = 0.7
 """Of the embedded model, whatever else the machine does: the ratio is of neighbouring fractions of a second. The
@@ -44,6 +46,18 @@ def test_the_bare_loop_where_states_stay_says_the_same(tmp_path: Path) -> None:
     for _ in range(5):
         images = rng.integers(0, 200, (3, seen.height, seen.width, 3), np.uint8)
         np.testing.assert_allclose(stays(images), bare(images), atol=1e-6)
+
+
+def test_what_a_fused_graph_saves_is_measured_in_the_same_turns(tmp_path: Path) -> None:
+    """Its bare loop says what the line through it says, and the two graphs too; else nothing would be measured."""
+    with_one_graph(make_bundle(tmp_path / "two", feature_state=True), tmp_path / "one")
+    for name, fused in (("two", False), ("one", True)):
+        opened = OpenBundle.load(tmp_path / name, device="cpu", threads=1)
+        assert isinstance(opened.recognizer()._model, Whole) is fused
+        assert isinstance(opened.recognizer(apart=True)._model, Pair)
+        found = measure(opened, tracks=3, seconds=0.1)
+        assert (found.saved is not None) is (found.apart_per_s is not None) is fused
+        assert found.saved is None or found.saved < 1
 
 
 @pytest.mark.parametrize("tracks", [1, 4])

@@ -18,6 +18,7 @@ from stream.bundle import (
     Bundle,
     BundleSpec,
     Decision,
+    FusedSpec,
     GeometrySpec,
     GoldenSpec,
     GraphSpec,
@@ -128,6 +129,7 @@ def test_every_key_is_documented() -> None:
         Decision,
         LabelRule,
         GeometrySpec,
+        FusedSpec,
         GoldenSpec,
     ]
     keys = {field.alias or name for model in models for name, field in model.model_fields.items()}

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from stream.bundle import Bundle
+from tests.graphs import with_one_graph
 from tests.process import ROOT
 
-KINDS = ("json", "arrays", "graphs")
+KINDS = ("json", "arrays", "graphs", "fused")
 
 
 def open_mutations(folder: Path, kind: str, first: int, count: int) -> tuple[dict[int, str], list[str]]:
@@ -37,7 +39,10 @@ def open_mutations(folder: Path, kind: str, first: int, count: int) -> tuple[dic
 
 
 def check(tiny_bundle: Path, folder: Path, kind: str, first: int, count: int) -> None:
-    shutil.copytree(tiny_bundle, folder / "whole")
+    if kind == "fused":
+        with_one_graph(Bundle.load(tiny_bundle), folder / "whole")
+    else:
+        shutil.copytree(tiny_bundle, folder / "whole")
     outcomes, deaths = open_mutations(folder, kind, first, count)
     assert not deaths
     assert not [f"{kind} {seed}: {said}" for seed, said in outcomes.items() if said.startswith("!")]

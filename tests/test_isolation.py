@@ -14,9 +14,12 @@ import pytest
 from stream.bundle import Bundle
 from stream.contracts import Event, Prediction, Tick
 from stream.engine import Engine
+from stream.pair import Pair
 from stream.recognizer import Recognizer
+from stream.resident import Resident
+from stream.whole import Whole
 from tests.cameras import PatternCamera
-from tests.graphs import FAIL_PIXEL, NAN_PIXEL, make_bundle
+from tests.graphs import FAIL_PIXEL, NAN_PIXEL, make_bundle, with_one_graph
 from tests.media import moving_pictures
 from tests.running import Notes, Running, wait_until
 
@@ -86,19 +89,28 @@ def told(prediction: Prediction, events: tuple[Event, ...]) -> Told:
     return (p.session, p.index, p.label, p.score, p.scores.tobytes(), p.warm), events
 
 
-@pytest.mark.parametrize("resident", [False, True], ids=["", "resident"])
+@pytest.mark.parametrize("way", [Pair, Resident, Whole], ids=["pair", "resident", "fused"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_sixteen_tracks_are_each_as_if_alone_to_the_last_bit(bundle: Bundle, seed: int, resident: bool) -> None:
-    if resident and bundle.spec.temporal.mode != "carry":
-        pytest.skip("states stay on the device in carry mode alone")
+def test_sixteen_tracks_are_each_as_if_alone_to_the_last_bit(
+    bundle: Bundle, seed: int, way: type[Pair] | type[Resident] | type[Whole], tmp_path: Path
+) -> None:
+    if way is not Pair and bundle.spec.temporal.mode != "carry":
+        pytest.skip("both graphs are one in carry mode alone")
+    bundle = with_one_graph(bundle, tmp_path / "bundle") if way is Whole else bundle
     made = films(seed)
-    together = Recognizer.load(bundle.folder, device="cpu", threads=1, batch_size=SIZE, resident=resident)
+
+    def opened() -> Recognizer:
+        resident = way is Resident
+        return Recognizer.load(bundle.folder, device="cpu", threads=1, batch_size=SIZE, resident=resident)
+
+    together = opened()
+    assert isinstance(together._model, way)
     got: dict[str, list[Told]] = {track: [] for track in TRACKS}
     for batch in rounds(made, seed):
         for prediction, events in together.advance(batch):
             got[prediction.camera].append(told(prediction, events))
     for track, film in made.items():
-        alone = Recognizer.load(bundle.folder, device="cpu", threads=1, batch_size=SIZE, resident=resident)
+        alone = opened()
         expected = [told(*result) for tick in film for result in alone.advance([tick])]
         assert got[track] == expected
         assert together.faults[track] == alone.faults[track] == 4

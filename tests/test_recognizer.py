@@ -261,7 +261,7 @@ def test_memory_does_not_grow_with_cameras_that_left(carry: Bundle) -> None:
     for index in range(50):
         recognizer.step(clip(f"camera {index}", 2))
         recognizer.finish(f"camera {index}")
-    assert len(recognizer._head_states) == len(recognizer._feature_states) == len(recognizer._cameras) == 0
+    assert len(recognizer._model) == len(recognizer._cameras) == 0
 
 
 def test_options_that_cannot_be(carry: Bundle, plain: Bundle, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The least that a label can cost: a bundle's two graphs in the barest loop around ONNX Runtime.
+"""The least that a label can cost: a bundle's graphs in the barest loop around ONNX Runtime.
 
 No tracks, no sessions, no checks, no decision: every row of the batch steps together, and what comes out as state goes
 straight back in. It runs the very sessions that the line runs, with their providers, threads and memory; where the line
@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.bench.conditions import OpenBundle
+from stream.bundle import Bundle
 from stream.errors import ConfigError
+from stream.inference import OnnxWhole
 from stream.schema import GraphSpec
 
 Step: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -29,7 +31,23 @@ def bare_loop(opened: OpenBundle, rows: int) -> Step:
         ConfigError: the bundle's mode is neither carry nor window.
         DeviceError: the graphs do not run on the device.
     """
-    return opened.resident(rows).bare(rows) if opened.stays else BareLoop(opened, rows).step
+    if opened.stays:
+        return opened.resident(rows).bare(rows)
+    return _bare_whole(opened.whole, opened.bundle, rows) if opened.whole else BareLoop(opened, rows).step
+
+
+def _bare_whole(whole: OnnxWhole, bundle: Bundle, rows: int) -> Step:
+    """The loop through the fused graph."""
+    inputs, outputs = _names(bundle.spec.whole)
+    state = list(whole.zeros(rows).values())
+
+    def step(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        nonlocal state
+        logits, *state = whole.session.run(outputs, dict(zip(inputs, (images, *state), strict=True)))
+        judged: NDArray[Any] = logits
+        return judged
+
+    return step
 
 
 class BareLoop:

@@ -18,11 +18,12 @@ from typing import Any
 from stream.bundle import Bundle
 from stream.contracts import Input
 from stream.embedded import EmbeddedGeometry, open_geometry
-from stream.inference import OnnxFeatures, OnnxHead, Threads
+from stream.inference import OnnxFeatures, OnnxHead, OnnxWhole, Threads
 from stream.recognizer import Recognizer
 from stream.resident import CAPACITY, Resident, pays
 from stream.threads import available_cores
 from stream.unfitted import embedded_input
+from stream.whole import Whole, serves
 
 LIBRARIES = ("actionstream", "onnxruntime-gpu", "onnxruntime", "av", "opencv-python", "numpy", "tensorflow", "keras")
 CPU_INFO = Path("/proc/cpuinfo")
@@ -41,6 +42,7 @@ class OpenBundle:
         device: that was asked for.
         geometry: its geometry graph, where that takes the place of stream.geometry.
         graphs: whether runs are captured as CUDA graphs, as in `stream.resident`.
+        whole: its fused graph, where the line runs that in place of the two.
     """
 
     bundle: Bundle
@@ -49,6 +51,7 @@ class OpenBundle:
     device: str
     geometry: EmbeddedGeometry | None = None
     graphs: bool | None = None
+    whole: OnnxWhole | None = None
 
     @classmethod
     def load(
@@ -79,7 +82,8 @@ class OpenBundle:
         bundle = Bundle.load(folder, check=False)
         features = OnnxFeatures(bundle, device, threads, rows=rows)
         geometry = open_geometry(bundle, features, device, embedded)
-        return cls(bundle, features, OnnxHead(bundle, device), device, geometry, graphs)
+        whole = OnnxWhole(bundle, device, features.threads) if serves(bundle, device) else None
+        return cls(bundle, features, OnnxHead(bundle, device), device, geometry, graphs, whole)
 
     @property
     def input(self) -> Input:
@@ -95,11 +99,17 @@ class OpenBundle:
         """Both graphs as one that keeps the states of `capacity` tracks where it runs."""
         return Resident(self.bundle, self.device, self.features.threads, capacity=capacity, graphs=self.graphs)
 
-    def recognizer(self, batch_size: int | Sequence[int] = 1) -> Recognizer:
-        """A recognizer over these very graphs; with its states on the device where that is a GPU, as `load` has it."""
-        stays = self.resident() if self.stays else None
+    def recognizer(self, batch_size: int | Sequence[int] = 1, *, apart: bool = False) -> Recognizer:
+        """A recognizer over these very graphs, which are run as `load` has it; or, `apart`, as two in any case."""
+        joined: Resident | Whole | None = None
+        if self.stays:
+            joined = self.resident()
+        elif self.whole is not None:
+            joined = Whole(self.bundle, self.whole)
+        if apart:
+            joined = None
         return Recognizer(
-            self.bundle, self.features, self.head, batch_size=batch_size, resident=stays, geometry=self.geometry
+            self.bundle, self.features, self.head, batch_size=batch_size, joined=joined, geometry=self.geometry
         )
 
 
@@ -123,6 +133,7 @@ def conditions(opened: OpenBundle, batch_sizes: Sequence[int]) -> dict[str, Any]
             "batch_sizes": list(batch_sizes),
             "embedded_geometry": opened.geometry is not None,
             "resident": opened.stays,
+            "fused": opened.whole is not None,
             "cuda_graphs": "where they can be" if opened.graphs is None else opened.graphs,
         },
     }

@@ -40,9 +40,9 @@ OPERATORS = 6
 def inspect(bundle: Path, device: str, threads: Threads, as_json: bool) -> None:
     """What BUNDLE holds and how it runs here: labels, input, states, thresholds, hashes; providers, threads, times.
 
-    The embedded bundle if left out. Every file is checked against its hash, nodes, parameters and operations of both
-    graphs are counted, and they are run at each batch size that cameras are judged in. On CUDA, so is the one graph
-    that keeps the states there.
+    The embedded bundle if left out. Every file is checked against its hash, nodes, parameters and operations of its
+    graphs are counted, and they are run at each batch size that cameras are judged in: the two, and the one that is
+    both of them where the bundle has it (export --fuse), or where states stay on CUDA.
     """
     from stream.bundle import Bundle
     from stream.commands.terminal import console
@@ -62,13 +62,14 @@ def inspect(bundle: Path, device: str, threads: Threads, as_json: bool) -> None:
 
 
 def _graphs(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """What each of the two graphs is made of, and how much it computes for one row."""
+    """What each of the graphs is made of, and how much it computes for one row; geometry is left out."""
     from stream.graphs import read_graph
     from stream.work import operations
 
     work = operations(bundle)
     described = {}
-    for part, spec in (("features", bundle.spec.features), ("head", bundle.spec.head)):
+    parts = {"features": bundle.spec.features, "head": bundle.spec.head, "fused": bundle.spec.whole}
+    for part, spec in ((part, parts[part]) for part in work):
         facts = read_graph(bundle.read(spec.file), bundle.folder / spec.file)
         described[part] = {
             "opset": facts.opset,
@@ -100,7 +101,27 @@ def _runtime(bundle: Bundle, device: str, threads: Threads) -> dict[str, Any]:
         "batches": [{"rows": rows, **_times(bundle, features, head, rows)} for rows in sizes],
         "nodes": placement(bundle, device),
         "resident": _resident(bundle, device, sizes) if stay else None,
+        "fused": _fused(bundle, device, threads, sizes),
     }
+
+
+def _fused(bundle: Bundle, device: str, threads: Threads, sizes: Sequence[int]) -> dict[str, Any] | None:
+    """How the fused graph runs: whether it is taken by itself here, and the times; None where there is none."""
+    import numpy as np
+
+    from stream.inference import OnnxWhole
+    from stream.whole import serves
+
+    if bundle.spec.fused is None:
+        return None
+    begin = perf_counter()
+    whole = OnnxWhole(bundle, device, threads)
+    opened_ms = _ms_since(begin)
+    batches = []
+    for rows in sizes:
+        images = np.zeros((rows, bundle.input.height, bundle.input.width, 3), np.uint8)
+        batches.append({"rows": rows, **_first_and_then(partial(whole.step, images, whole.zeros(rows)))})
+    return {"taken": serves(bundle, device), "threads": whole.threads, "open_ms": opened_ms, "batches": batches}
 
 
 def _resident(bundle: Bundle, device: str, sizes: Sequence[int]) -> dict[str, Any]:
@@ -173,6 +194,7 @@ def _print(
                 f"{runtime['threads']['features']} and {runtime['threads']['head']} threads; "
                 f"opened in {runtime['open_ms']:.0f} ms",
                 **_embedded(bundle),
+                **_one_graph(bundle, runtime),
                 **_stays(runtime),
                 **_left_to_cpu(runtime),
             }
@@ -210,6 +232,16 @@ def _embedded(bundle: Bundle) -> dict[str, str]:
     if bundle.spec.geometry is None:
         return {}
     return {"geometry": f"on the CPU, or where the features run: {bundle.spec.geometry.file}, taken on CUDA by itself"}
+
+
+def _one_graph(bundle: Bundle, runtime: dict[str, Any]) -> dict[str, str]:
+    """A line on the fused graph; none where there is none."""
+    fused = runtime["fused"]
+    if bundle.spec.fused is None or fused is None:
+        return {}
+    taken = "run in place of the two, without a gate" if fused["taken"] else "not run here"
+    times = ", ".join(f"{batch['rows']} rows {batch['then_ms']:.2f}" for batch in fused["batches"])
+    return {"fused": f"both graphs in {bundle.spec.fused.file}, {taken}; ms a step: {times}"}
 
 
 def _stays(runtime: dict[str, Any]) -> dict[str, str]:

@@ -50,7 +50,8 @@ def throughput(
 ) -> None:
     """Ticks a second out of memory, and what of the bare ONNX Runtime loop's speed is left: the engine's efficiency.
 
-    Both run the same sessions on the same pictures in the same batch, in turns. No decoder is needed.
+    Both run the same sessions on the same pictures in the same batch, in turns. No decoder is needed. Where a bundle
+    has a fused graph (export --fuse), the line through its two graphs takes turns as well: what the one saves is told.
     """
     from stream.bench.conditions import conditions
     from stream.bench.plots import draw_bars
@@ -63,11 +64,13 @@ def throughput(
     for number in tracks:
         with time_left(told, f"{number} tracks", seconds) as advance:
             found.append(measure(opened, tracks=number, seconds=seconds, progress=advance))
-    rows = table("tracks", "ticks a second", "bare loop", "efficiency", "wanted", "turns")
+    fused = ("two graphs", "fused saves") if opened.whole else ()
+    rows = table("tracks", "ticks a second", "bare loop", "efficiency", "wanted", "turns", *fused)
     for each in found:
         wanted = "" if each.wanted is None else f"{each.wanted:.2f}"
         speeds = f"{each.ticks_per_s:.1f}", f"{each.bare_per_s:.1f}"
-        rows.add_row(str(each.tracks), *speeds, f"{each.efficiency:.3f}", wanted, str(each.turns))
+        saved = () if each.saved is None else (f"{each.apart_per_s:.1f}", f"{each.saved:.1%}")
+        rows.add_row(str(each.tracks), *speeds, f"{each.efficiency:.3f}", wanted, str(each.turns), *saved)
     results = {"efficiencies": [asdict(each) for each in found]}
     tell(told, as_json, "throughput", conditions(opened, tracks), results, rows)
     if plot:
