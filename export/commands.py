@@ -84,6 +84,12 @@ loss_option = click.option(
     is_flag=True,
     help="Add both graphs as one, which is run in their place where it can be: one run a tick, for mode carry.",
 )
+@click.option(
+    "--max-batch",
+    type=click.IntRange(1, 4096),
+    metavar="N",
+    help="The most rows that a run may have: verify proves that many, no run is larger. No limit if left out.",
+)
 @click.option("--card", type=PATH, help="Markdown for CARD.md: where it fails, how large a person must be.")
 @json_option
 def export(
@@ -99,6 +105,7 @@ def export(
     person: int | None,
     embed_geometry: bool,
     fuse: bool,
+    max_batch: int | None,
     card: Path | None,
     as_json: bool,
 ) -> None:
@@ -128,6 +135,7 @@ def export(
             person=person,
             embed_geometry=embed_geometry,
             fuse=fuse,
+            max_batch=max_batch,
             advance=advance,
         )
         if precision != "fp32":
@@ -228,10 +236,9 @@ def verify(
 
     told = console(stderr=as_json)
     with steps_left(told, f"verifying {bundle}", 4) as advance:
-        rows = batch_sizes(GPU_SIZES[-1], device)[-1]
-        report = prove(
-            Bundle.load(bundle), run=loaded, video=video, device=device, rows=rows, rtsp=rtsp, advance=advance
-        )
+        found = Bundle.load(bundle)
+        rows = found.spec.max_batch or batch_sizes(GPU_SIZES[-1], device)[-1]
+        report = prove(found, run=loaded, video=video, device=device, rows=rows, rtsp=rtsp, advance=advance)
     if written:
         written.write_text(json.dumps(report_facts(report), indent=2) + "\n", encoding="utf-8")
     if as_json:

@@ -46,6 +46,7 @@ def pack(
     person: int | None = None,
     embed_geometry: bool = False,
     fuse: bool = False,
+    max_batch: int | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Bundle:
     """Returns the bundle written to `out`.
@@ -61,6 +62,7 @@ def pack(
         person: lines of the network's picture that the smallest person fills whom it learned from; None if unknown.
         embed_geometry: with a graph that brings decoded pictures to the network's size.
         fuse: with both graphs as one besides.
+        max_batch: rows that a run of its graphs may have at most; no limit if None.
         advance: called after each of its three steps: graphs, golden files, all written.
 
     Raises:
@@ -100,6 +102,7 @@ def pack(
         head=GraphSpec(file="head.onnx", input=HEAD[0], output=HEAD[1], state=slots(run.network.head_state)),
         temporal=temporal,
         decision=Decision.model_validate(run.decision),
+        max_batch=max_batch,
         geometry=GeometrySpec() if embed_geometry else None,
         golden=None if clip is None else GoldenSpec(),
         provenance={

@@ -33,6 +33,7 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
         "labels": bundle.labels,
         "mode": bundle.spec.temporal.mode,
         "window": bundle.spec.temporal.window,
+        "max_batch": bundle.spec.max_batch,
         "bytes": sum(path.stat().st_size for path in files),
         "graphs": [_graph_facts(bundle, part) for part in ("features", "head")],
         "geometry": None if bundle.spec.geometry is None else bundle.spec.geometry.file,
@@ -53,6 +54,7 @@ def print_bundle(facts: dict[str, Any], console: Console) -> None:
     console.print(table)
     size = f"{facts['bytes'] / MEBIBYTE:.2f} MiB"
     parts = [f"{facts['mode']}{window}"]
+    parts += [f"batches of {facts['max_batch']} at most"] if facts["max_batch"] else []
     parts += [f"{what} in {facts[part]}" for part, what in OPTIONAL.items() if facts[part]]
     console.print(f"{facts['model']}, {facts['precision']}: {size}, {len(facts['labels'])} labels, {', '.join(parts)}")
 

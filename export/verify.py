@@ -46,7 +46,7 @@ EMBEDDED_LEVELS, EMBEDDED_SCORE = 2.0, 0.02
 """How far the geometry graph may move a pixel, in grey levels, and a score."""
 
 ROWS = 4
-"""Of a full batch on the CPU."""
+"""Of a full batch on the CPU, where the bundle promises none."""
 Path_ = Literal["onnx", "batch", "engine", "fused", "fused batch", "rtsp"]
 
 _SUSPECTS = {
@@ -137,7 +137,7 @@ def verify(
     run: Run | None = None,
     video: Path | None = None,
     device: str = "cpu",
-    rows: int = ROWS,
+    rows: int | None = None,
     rtsp: str | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Report:
@@ -149,7 +149,7 @@ def verify(
         video: a clip to use in place of the golden one. Without a run the graphs themselves, step by step, are then
             the reference for the engine.
         device: where the graphs run.
-        rows: of a full batch.
+        rows: of a full batch; as many as the bundle promises, or else `ROWS`, if None.
         rtsp: address of a camera, judged live for as many ticks as the clip has.
         advance: called after each of its four steps: ticks read, Keras, graphs, engine.
 
@@ -158,7 +158,7 @@ def verify(
         SourceError: the clip cannot be read.
         DeviceError: the graphs cannot run on the device.
     """
-    clip = video or _golden_clip(bundle)
+    clip, rows = video or _golden_clip(bundle), rows or bundle.spec.max_batch or ROWS
     features, head = OnnxFeatures(bundle, device), OnnxHead(bundle, device)
     ticks = read_ticks(clip, bundle.input)
     advance()

@@ -44,6 +44,24 @@ def require_possible(
         raise ConfigError(f"gate: {bundle.model} keeps state in its features and must see every tick; expected no gate")
 
 
+def largest_batch(bundle: Bundle, mode: Mode) -> int | None:
+    """The most ticks that a run may hold by what the bundle promises (`max_batch`); None where it promises no limit.
+
+    Raises:
+        ConfigError: it is not even one: the replicas of a staggered head are rows, too.
+    """
+    most = bundle.spec.max_batch
+    if most is None or mode != "staggered":
+        return most
+    replicas = bundle.spec.temporal.replicas
+    if most < replicas:
+        raise ConfigError(
+            f"mode: {bundle.model} promises batches of {most} at most, expected {replicas} or more for the replicas of "
+            "mode staggered; export it with a larger --max-batch, or choose another mode"
+        )
+    return most // replicas
+
+
 def _require_replicas(bundle: Bundle, period: int) -> None:
     """Raises ConfigError unless the replica that speaks is always past the warm-up."""
     temporal = bundle.spec.temporal

@@ -8,6 +8,7 @@ finite, or that makes a run fail, starts afresh; the others never notice.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,12 +26,14 @@ from stream.embedded import EmbeddedGeometry, open_geometry
 from stream.errors import BundleError, ConfigError
 from stream.gate import MotionGate
 from stream.inference import OnnxFeatures, OnnxHead, OnnxWhole, Threads
-from stream.options import require_possible
+from stream.options import largest_batch, require_possible
 from stream.pair import Pair, images_of
 from stream.resident import Resident, pays
 from stream.schema import LabelRule
 from stream.unfitted import embedded_input
 from stream.whole import Whole, serves
+
+logger = logging.getLogger("stream")
 
 Result: TypeAlias = tuple[Prediction, tuple[Event, ...]]
 
@@ -68,7 +71,8 @@ class Recognizer:
             features: frames to features; None where `joined` is both graphs.
             head: features to logits; None where `joined` is both graphs.
             batch_size: rows of every run; more ticks than that are run in several. Of several sizes, a run has the
-                smallest that holds its ticks; all but the smallest are used once `warm_up` has made them ready.
+                smallest that holds its ticks; all but the smallest are used once `warm_up` has made them ready. Larger
+                ones than the bundle promises (`max_batch`) become that one, and a warning says so.
             mode: one of `stream.contracts.MODES`; the bundle's when None.
             window: ticks of a window, or from restart to restart of a staggered replica; the bundle's when None.
             rules: cameras that are judged by other thresholds than the bundle's: camera -> label -> its rule.
@@ -85,8 +89,9 @@ class Recognizer:
         self.labels = bundle.labels
         self.none = bundle.none
         self.model = bundle.model
-        self.batch_sizes = tuple(sorted({batch_size} if isinstance(batch_size, int) else set(batch_size)))
         self.mode: Mode = mode if mode is not None else spec.temporal.mode
+        asked = {batch_size} if isinstance(batch_size, int) else set(batch_size)
+        self.batch_sizes = tuple(sorted(self._kept_to(largest_batch(bundle, self.mode), asked)))
         length = window if window is not None else spec.temporal.window or 0
         self.window = None if self.mode == "carry" else length
         self.faults: Counter[str] = Counter()
@@ -239,6 +244,14 @@ class Recognizer:
     def gated(self) -> Counter[str]:
         """Ticks a camera whose features were not computed, since nothing had moved."""
         return self._model.gated if isinstance(self._model, Pair) else Counter()
+
+    def _kept_to(self, most: int | None, sizes: set[int]) -> set[int]:
+        """`sizes`, in place of those that are over `most` that one; more ticks than it holds are run in several."""
+        if most is None or max(sizes, default=0) <= most:
+            return sizes
+        told = "%s: runs of %d rows at most, which the bundle promises (max_batch), not of %d"
+        logger.warning(told, self.model, most, max(sizes))
+        return {min(size, most) for size in sizes}
 
     def _with_rules(self, camera: str, rules: Mapping[str, LabelRule]) -> Settings:
         """The bundle's settings with the rules of `camera` over them."""

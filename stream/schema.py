@@ -27,7 +27,7 @@ PERSON = "person_px"
 """Key in `provenance`: how many lines of the model's picture the smallest person fills whom it learned from."""
 MAX_STATE = 2**24
 """Numbers of one row of one state."""
-OPTIONAL = ("geometry", "fused")
+OPTIONAL = ("max_batch", "geometry", "fused")
 """Keys of bundle.json that are not written where there is no such part."""
 UNHASHED = "0" * 64
 """What a hash is until `write_bundle` fills it in."""
@@ -156,7 +156,8 @@ class BundleSpec(_Strict):
     """bundle.json, key by key.
 
     `closeness` says of features, logits, scores and the head's states how far from Keras they may be on its golden
-    clip, where a graph of less than fp32 cannot keep to the limit of all others.
+    clip, where a graph of less than fp32 cannot keep to the limit of all others. `max_batch` is the most rows that a
+    run of its graphs may have; None promises no limit.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -170,6 +171,7 @@ class BundleSpec(_Strict):
     head: GraphSpec
     temporal: Temporal
     decision: Decision
+    max_batch: Annotated[int, Field(ge=1, le=4096)] | None = None
     geometry: GeometrySpec | None = None
     fused: FusedSpec | None = None
     golden: GoldenSpec | None = None

@@ -28,9 +28,12 @@ def bare_loop(opened: OpenBundle, rows: int) -> Step:
     """The barest loop there is for `opened`, at zero state: a step of `rows` rows.
 
     Raises:
-        ConfigError: the bundle's mode is neither carry nor window.
+        ConfigError: the bundle's mode is neither carry nor window, or it promises no batch of so many rows.
         DeviceError: the graphs do not run on the device.
     """
+    most = opened.bundle.spec.max_batch
+    if most is not None and rows > most:
+        raise ConfigError(f"{opened.bundle.model}: expected at most {most} tracks (max_batch), got {rows}; take fewer")
     if opened.stays:
         return opened.resident(rows).bare(rows)
     return _bare_whole(opened.whole, opened.bundle, rows) if opened.whole else BareLoop(opened, rows).step

@@ -36,15 +36,18 @@ class Watched:
     awake: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
 
 
-def batch_sizes(tracks: int, device: str) -> tuple[int, ...]:
+def batch_sizes(tracks: int, device: str, most: int | None = None) -> tuple[int, ...]:
     """The batch sizes in which so many tracks are judged on `device`, ascending: none is larger than they can fill.
+
+    With `most`, which a bundle may promise (max_batch), none is larger than that either.
 
     Raises:
         DeviceError: the device cannot be used here.
     """
     on_cpu = resolve_device(device)[0] == CPU
-    sizes = CPU_SIZES if on_cpu else GPU_SIZES
-    return tuple(size for before, size in zip((0, *sizes), sizes, strict=False) if before < tracks)
+    sizes: tuple[int, ...] = CPU_SIZES if on_cpu else GPU_SIZES
+    sizes = tuple(size for before, size in zip((0, *sizes), sizes, strict=False) if before < tracks)
+    return sizes if most is None else tuple(sorted({min(size, most) for size in sizes}))
 
 
 def open_cameras(cameras: CamerasFile, input: Input) -> Watched:

@@ -90,7 +90,7 @@ def _runtime(bundle: Bundle, device: str, threads: Threads) -> dict[str, Any]:
     begin = perf_counter()
     features, head = OnnxFeatures(bundle, device, threads), OnnxHead(bundle, device)
     opened_ms = _ms_since(begin)
-    sizes = batch_sizes(GPU_SIZES[-1], device)
+    sizes = batch_sizes(GPU_SIZES[-1], device, bundle.spec.max_batch)
     stay = pays(features.providers, bundle.spec.temporal.mode)
     return {
         "device": device,
@@ -193,6 +193,7 @@ def _print(
                 "runs on": f"features {runtime['providers']['features'][0]}, head {runtime['providers']['head'][0]}; "
                 f"{runtime['threads']['features']} and {runtime['threads']['head']} threads; "
                 f"opened in {runtime['open_ms']:.0f} ms",
+                **({} if spec.max_batch is None else {"largest batch": f"{spec.max_batch} rows"}),
                 **_embedded(bundle),
                 **_one_graph(bundle, runtime),
                 **_stays(runtime),

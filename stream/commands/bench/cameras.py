@@ -88,7 +88,7 @@ def cameras(
     with _source_of(synthetic, clip or demo_clip(), size, fps, seen) as (open_cameras, server):
 
         def is_held(count: int) -> bool:
-            recognizer = opened.recognizer(batch_sizes(count, device))
+            recognizer = opened.recognizer(batch_sizes(count, device, opened.bundle.spec.max_batch))
             found = trial(recognizer, open_cameras(count), rate=rate, seconds=seconds, limit_ms=limit_ms, server=server)
             trials.append(found)
             told.print(_in_words(found), markup=False)
@@ -96,7 +96,7 @@ def cameras(
 
         held = largest(is_held, start, most) if at is None else at * is_held(at)
         alone = [] if synthetic else open_cameras(held or at or start)
-        sizes = batch_sizes(held or at or start, device)
+        sizes = batch_sizes(held or at or start, device, opened.bundle.spec.max_batch)
         least = floor(opened, alone, rate=rate, batch_size=sizes[-1], seconds=min(seconds, FLOOR_S))
     results = {
         "cameras": held,
