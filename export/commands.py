@@ -19,7 +19,7 @@ from stream.commands.embedded import demo_clip
 from stream.commands.options import DEVICES, MODES, examples, json_option
 
 if TYPE_CHECKING:
-    from export.quantize import Lowered
+    from export.quantize import Lowered, Measured
     from stream.contracts import Mode
     from stream.schema import Precision
     from train.runs import Run
@@ -32,7 +32,8 @@ data_option = click.option(
     type=PATH,
     multiple=True,
     metavar="CLIPS",
-    help="A clip, or a folder of clips, that int8 takes its ranges from, beside the golden one. Repeatable.",
+    help="A clip, or a folder of clips, that int8 takes its ranges from, beside the golden one. Clips in folders that "
+    "are named as labels are the truth that the loss is measured by. Repeatable.",
 )
 
 loss_option = click.option(
@@ -41,7 +42,15 @@ loss_option = click.option(
     default=1.0,
     show_default=True,
     metavar="POINTS",
-    help="Below fp32: write nothing where more of the labels change, on average over the labels.",
+    help="Below fp32: write nothing where more accuracy is lost, on average over the labels; by the truth where --data "
+    "holds labelled clips, else by how many ticks change their label.",
+)
+
+range_option = click.option(
+    "--reduce-range/--no-reduce-range",
+    default=True,
+    show_default=True,
+    help="Of int8: weights of 7 bits, for CPUs without VNNI, whose sums of 8-bit products overflow.",
 )
 
 
@@ -66,6 +75,7 @@ loss_option = click.option(
 )
 @data_option
 @loss_option
+@range_option
 @click.option("--name", help="Of the bundle; the folder's name if left out.")
 @click.option(
     "--person",
@@ -101,6 +111,7 @@ def export(
     precision: Precision,
     data: tuple[Path, ...],
     max_loss: float,
+    reduce_range: bool,
     name: str | None,
     person: int | None,
     embed_geometry: bool,
@@ -114,6 +125,7 @@ def export(
 
     told = console(stderr=as_json)
     name = name or out.resolve().name
+    measured: Measured | None = None
     with (
         steps_left(told, f"exporting {run}", 4 if precision == "fp32" else 7) as advance,
         nullcontext() if precision == "fp32" else tempfile.TemporaryDirectory() as folder,
@@ -121,7 +133,7 @@ def export(
         loaded = _load_run(run)
         advance()
         from export.pack import pack
-        from export.report import bundle_facts, print_bundle
+        from export.report import bundle_facts, print_bundle, print_measured
 
         text = card.read_text(encoding="utf-8") if card else None
         bundle = pack(
@@ -142,12 +154,22 @@ def export(
             from export.quantize import clips_in
             from export.quantize import quantize as lower
 
-            bundle, _ = lower(bundle, out, clips_in(data), precision=precision, max_loss=max_loss, advance=advance)
+            bundle, measured = lower(
+                bundle,
+                out,
+                clips_in(data),
+                precision=precision,
+                max_loss=max_loss,
+                reduce_range=reduce_range,
+                advance=advance,
+            )
     described = bundle_facts(bundle)
     if as_json:
         click.echo(json.dumps(described))
         return
     print_bundle(described, told)
+    if measured is not None:
+        print_measured(measured, told)
     told.print(f"exported: {out}; next: actionstream verify {out} --run {run}", markup=False)
 
 
@@ -168,9 +190,16 @@ def export(
 )
 @data_option
 @loss_option
+@range_option
 @json_option
 def quantize(
-    bundle: Path, out: Path, precision: Lowered, data: tuple[Path, ...], max_loss: float, as_json: bool
+    bundle: Path,
+    out: Path,
+    precision: Lowered,
+    data: tuple[Path, ...],
+    max_loss: float,
+    reduce_range: bool,
+    as_json: bool,
 ) -> None:
     """Make an int8 or fp16 bundle of an fp32 BUNDLE, and say how far it is from it.
 
@@ -187,10 +216,22 @@ def quantize(
     told = console(stderr=as_json)
     with steps_left(told, f"quantizing {bundle}", 3) as advance:
         clips = clips_in(data)
-        made, measured = lower(Bundle.load(bundle), out, clips, precision=precision, max_loss=max_loss, advance=advance)
+        made, measured = lower(
+            Bundle.load(bundle),
+            out,
+            clips,
+            precision=precision,
+            max_loss=max_loss,
+            reduce_range=reduce_range,
+            advance=advance,
+        )
     described = bundle_facts(made)
     if as_json:
-        click.echo(json.dumps({**described, "measured": {**asdict(measured), "loss": measured.loss}}))
+        click.echo(
+            json.dumps(
+                {**described, "measured": {**asdict(measured), "loss": measured.loss, "by_truth": measured.by_truth}}
+            )
+        )
         return
     print_bundle(described, told)
     print_measured(measured, told)

@@ -85,12 +85,12 @@ class _Feeds(CalibrationDataReader):  # type: ignore[misc]
         return next(self._feeds, None)
 
 
-def to_int8(bundle: Bundle, feeds: Iterator[Feed]) -> bytes:
+def to_int8(bundle: Bundle, feeds: Iterator[Feed], *, reduce_range: bool = True) -> bytes:
     """The features graph in QDQ form, with ranges taken from what `feeds` makes of it.
 
-    Activations are unsigned and have 8 bits and a scale a tensor, weights are signed and have 7 bits and a scale a
-    channel: CPUs without VNNI add pairs of 8-bit products in 16 bits, which overflow (with 8 bits the features' error
-    doubled on one), and a bundle is for both kinds of CPU.
+    Activations are unsigned and have 8 bits and a scale a tensor, weights are signed and have a scale a channel and 8
+    bits, or 7 with `reduce_range`: CPUs without VNNI add pairs of 8-bit products in 16 bits, which overflow (with 8
+    bits the features' error doubled on one), and a bundle is for both kinds of CPU unless something else is said.
 
     Raises:
         BundleError: it has no convolution behind those that stay fp32, or needs operators that are not standard.
@@ -101,6 +101,8 @@ def to_int8(bundle: Bundle, feeds: Iterator[Feed]) -> bytes:
         # Folds normalisation into the convolutions. Symbolic shapes would need sympy and add nothing to these graphs.
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         nodes = _behind_convolutions(bundle, onnx.load(prepared).graph, IN_FLOAT)
+        # Without CalibMaxIntermediateOutputs, which throws away all but the last few ticks, and fails where none is
+        # left over (microsoft/onnxruntime#32577). Kept are two numbers a tensor and tick.
         quantize_static(
             prepared,
             made,
@@ -108,11 +110,10 @@ def to_int8(bundle: Bundle, feeds: Iterator[Feed]) -> bytes:
             QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
             per_channel=True,
-            reduce_range=True,
+            reduce_range=reduce_range,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_quantize=[node.name for node in nodes if node.op_type in OPERATORS],
-            extra_options={"CalibMaxIntermediateOutputs": 16},  # else the outputs of all ticks are kept at once
         )
         model = onnx.load(made)
     return _checked(bundle, model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,8 @@ class Measured:
         features_error: mean|a - b| of the features as a share of their root mean square.
         agreement: share of ticks whose highest score has the same label.
         kept: by label, how many ticks had it by the fp32 bundle's highest score, and how many of these have it still.
+        right: by label, of how many ticks it is the truth, and how many of these have it by the fp32 bundle's highest
+            score, and by the new one's; empty where no clip is labelled.
     """
 
     ticks: int
@@ -57,15 +59,29 @@ class Measured:
     features_error: float
     agreement: float
     kept: dict[str, tuple[int, int]]
+    right: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    @property
+    def by_truth(self) -> bool:
+        """Whether there was a truth to go by; else it is fp32 that the new bundle is held against."""
+        return bool(self.right)
 
     @property
     def loss(self) -> float:
-        """Points: the share of ticks whose label is no longer what fp32 says, on average over the labels it says.
+        """Points of accuracy, on average over the labels, so that rare ones count: most of a camera's ticks are none.
 
-        An average over labels, so that rare ones count: most of a camera's ticks are of none.
+        By the truth: what fewer ticks are right than by fp32. Without: what share of fp32's ticks has another label.
         """
+        if self.right:
+            return sum(map(lost_points, self.right.values())) / len(self.right)
         shares = [same / before for before, same in self.kept.values() if before]
         return 100 * (1 - sum(shares) / len(shares)) if shares else 0.0
+
+
+def lost_points(counts: tuple[int, int, int]) -> float:
+    """What share of a label's ticks, in points, is right by fp32 and no more; negative where more are right now."""
+    ticks, before, after = counts
+    return 100 * (before - after) / ticks
 
 
 def quantize(
@@ -75,6 +91,7 @@ def quantize(
     *,
     precision: Lowered = "int8",
     max_loss: float = MAX_LOSS,
+    reduce_range: bool = True,
     advance: Callable[[], None] = lambda: None,
 ) -> tuple[Bundle, Measured]:
     """Returns the bundle of `precision` written to `out`, and how far it is from `bundle`.
@@ -83,9 +100,10 @@ def quantize(
         bundle: of fp32.
         out: folder; a bundle that is there is replaced.
         clips: to measure on and, for int8, to take ranges from, beside the golden clip; what they show should be what
-            cameras will show.
+            cameras will show. Those that lie in a folder of a label's name show that label, and are the truth.
         precision: of the features graph.
-        max_loss: points of accuracy against fp32, over which nothing is written.
+        max_loss: points of accuracy, over which nothing is written.
+        reduce_range: of int8, weights have 7 bits, for CPUs without VNNI.
         advance: called after each of its three steps: clips read, graph made, measured and written.
 
     Raises:
@@ -102,7 +120,10 @@ def quantize(
         raise ConfigError(f"{bundle.folder}: expected clips to go by, found no golden one; give --data CLIPS")
     walks = [read_ticks(path, bundle.input) for path in paths]
     advance()
-    graph = to_int8(bundle, _feeds(bundle, walks)) if precision == "int8" else to_fp16(bundle)
+    if precision == "int8":
+        graph = to_int8(bundle, _feeds(bundle, walks), reduce_range=reduce_range)
+    else:
+        graph = to_fp16(bundle)
     advance()
 
     files = {name: bundle.read(name) for name in bundle.spec.hashes()}
@@ -111,13 +132,13 @@ def quantize(
     if spec.fused is not None:  # made anew of the lowered graph
         spec, files = with_fused(spec, files, bundle.folder)
     with tempfile.TemporaryDirectory() as folder:
-        measured = _measured(bundle, write_bundle(Path(folder) / precision, spec, files), walks)
+        lowered = write_bundle(Path(folder) / precision, spec, files)
+        measured = _measured(bundle, lowered, walks, [_label_of(path, bundle.labels) for path in paths])
     if measured.loss > max_loss:
-        lost = ", ".join(f"{label} {before - same} of {before}" for label, (before, same) in _worst(measured))
         raise BundleError(
-            f"{bundle.folder}: {precision} loses {measured.loss:.1f} points of accuracy on {len(paths)} clips, "
-            f"expected at most {max_loss:g}; ticks whose label changes: {lost}; give more clips of what cameras show "
-            "with --data, or allow it with --max-loss"
+            f"{bundle.folder}: {precision} loses {measured.loss:.1f} points of accuracy "
+            f"{_where(measured, len(paths))}, expected at most {max_loss:g}; {_worst(measured)}; "
+            "give more clips of what cameras show with --data, or allow it with --max-loss"
         )
     allowed = {name: round(max(LEAST, ALLOWANCE * value), 4) for name, value in measured.closeness.items()}
     origin = {
@@ -128,10 +149,14 @@ def quantize(
         "features_error": round(measured.features_error, 4),
         "agreement": round(measured.agreement, 4),
         "loss": round(measured.loss, 2),
+        "loss_by": "truth" if measured.by_truth else "agreement with fp32",
         "labels": {label: list(counts) for label, counts in measured.kept.items()},
+        **({"right": {label: list(counts) for label, counts in measured.right.items()}} if measured.right else {}),
+        **({"weight_bits": 7 if reduce_range else 8} if precision == "int8" else {}),
     }
     spec = spec.model_copy(update={"closeness": allowed, "provenance": {**spec.provenance, precision: origin}})
-    files["CARD.md"] = (_card_of(bundle) + _paragraph(precision, measured, len(paths))).encode()
+    bits = "" if precision == "fp16" or reduce_range else " Its weights have 8 bits: it is for CPUs with VNNI."
+    files["CARD.md"] = (_card_of(bundle) + _paragraph(precision, measured, len(paths), bits)).encode()
     written = write_bundle(out, spec, files)
     advance()
     return written, measured
@@ -166,8 +191,19 @@ def _feeds(bundle: Bundle, walks: Sequence[Sequence[Tick]]) -> Iterator[Feed]:
             _, state = features.extract(images, state)
 
 
-def _measured(bundle: Bundle, lowered: Bundle, walks: Sequence[Sequence[Tick]]) -> Measured:
-    """How far `lowered` is from `bundle` on the ticks of each clip, each from zero state, step by step."""
+def _label_of(clip: Path, labels: Sequence[str]) -> str | None:
+    """What `clip` shows by the name of its folder; None where that is no label."""
+    folder = clip.resolve().parent.name
+    return folder if folder in labels else None
+
+
+def _measured(
+    bundle: Bundle, lowered: Bundle, walks: Sequence[Sequence[Tick]], truth: Sequence[str | None]
+) -> Measured:
+    """How far `lowered` is from `bundle` on the ticks of each clip, each from zero state, step by step.
+
+    Of a clip whose `truth` is known all ticks are counted: where one begins or ends with nothing, neither is right.
+    """
     pairs = [(_trace(bundle, ticks), _trace(lowered, ticks)) for ticks in walks]
     wanted, got = (np.concatenate([pair[side].features for pair in pairs]) for side in (0, 1))
     exact, coarse = (
@@ -184,7 +220,25 @@ def _measured(bundle: Bundle, lowered: Bundle, walks: Sequence[Sequence[Tick]]) 
         features_error=float(np.abs(wanted - got).mean() / np.sqrt(np.square(wanted).mean())),
         agreement=float((exact.argmax(axis=1) == coarse.argmax(axis=1)).mean()),
         kept=_kept(bundle.labels, exact.argmax(axis=1), coarse.argmax(axis=1)),
+        right=_right(bundle.labels, pairs, truth),
     )
+
+
+def _right(
+    labels: Sequence[str], pairs: Sequence[tuple[Golden, Golden]], truth: Sequence[str | None]
+) -> dict[str, tuple[int, int, int]]:
+    """By label, ticks of the clips that show it, and of how many of these either of the two says so."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for pair, label in zip(pairs, truth, strict=True):
+        if label is None:
+            continue
+        ticks, *counts = found.get(label, (0, 0, 0))
+        before, after = (
+            count + int((each.logits.argmax(axis=1) == labels.index(label)).sum())
+            for count, each in zip(counts, pair, strict=True)
+        )
+        found[label] = ticks + len(pair[0].logits), before, after
+    return {label: found[label] for label in labels if label in found}
 
 
 def _kept(labels: Sequence[str], before: NDArray[np.intp], after: NDArray[np.intp]) -> dict[str, tuple[int, int]]:
@@ -195,10 +249,24 @@ def _kept(labels: Sequence[str], before: NDArray[np.intp], after: NDArray[np.int
     }
 
 
-def _worst(measured: Measured) -> list[tuple[str, tuple[int, int]]]:
-    """The labels that lost ticks, those that lost the largest share first; five of them."""
-    lost = [(label, (before, same)) for label, (before, same) in measured.kept.items() if same < before]
-    return sorted(lost, key=lambda each: each[1][1] / each[1][0])[:5]
+def _where(measured: Measured, clips: int) -> str:
+    """On what the loss was measured, and by what."""
+    if measured.by_truth:
+        labelled = sum(ticks for ticks, _, _ in measured.right.values())
+        return f"by the truth of the {labelled} ticks of {clips} clips that are labelled"
+    return f"against fp32 on {clips} clips, none of them labelled"
+
+
+def _worst(measured: Measured) -> str:
+    """The labels that lost, those that lost the largest share first; five of them."""
+    if measured.by_truth:
+        lost = {label: (before, after) for label, (_, before, after) in measured.right.items() if after < before}
+        what = "ticks that are right no more"
+    else:
+        lost = {label: (before, same) for label, (before, same) in measured.kept.items() if same < before}
+        what = "ticks whose label changes"
+    worst = sorted(lost.items(), key=lambda each: each[1][1] / each[1][0])[:5]
+    return f"{what}: " + ", ".join(f"{label} {before - after} of {before}" for label, (before, after) in worst)
 
 
 def _trace(bundle: Bundle, ticks: Sequence[Tick]) -> Golden:
@@ -226,8 +294,20 @@ def _card_of(bundle: Bundle) -> str:
     return card.read_text(encoding="utf-8") + "\n" if card.is_file() else ""
 
 
-def _paragraph(precision: Lowered, measured: Measured, clips: int) -> str:
+def table_of(measured: Measured) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """What is lost, label by label: the heads of the columns, and the rows."""
+    head: tuple[str, ...]
+    if measured.by_truth:
+        head = ("label", "ticks", "right by fp32", "right now", "lost points")
+        counts = measured.right.items()
+        return head, [(label, *map(str, each), f"{lost_points(each):.1f}") for label, each in counts]
+    head = ("label", "ticks by fp32", "still so")
+    return head, [(label, *map(str, each)) for label, each in measured.kept.items()]
+
+
+def _paragraph(precision: Lowered, measured: Measured, clips: int, bits: str) -> str:
     """What the card says of it."""
+    head, rows = table_of(measured)
     ranges = " that gave it its ranges" if precision == "int8" else ""
     return (
         "## Precision\n\n"
@@ -235,8 +315,7 @@ def _paragraph(precision: Lowered, measured: Measured, clips: int) -> str:
         f"the {measured.ticks} ticks of {clips} clips{ranges}: features differ by "
         f"{measured.features_error:.1%} of their size on average, no score by more than "
         f"{measured.score:.2f}, and the highest score has the same label at {measured.agreement:.1%} of "
-        f"the ticks: {measured.loss:.1f} points are lost on average over the labels. On pictures unlike those it may "
-        "differ more.\n\n"
-        "| label | ticks by fp32 | still so |\n|---|---|---|\n"
-        + "".join(f"| {label} | {before} | {same} |\n" for label, (before, same) in measured.kept.items())
+        f"the ticks. Of accuracy, {measured.loss:.1f} points are lost on average over the labels, "
+        f"{_where(measured, clips)}. On pictures unlike those it may differ more.{bits}\n\n"
+        f"| {' | '.join(head)} |\n{'|---' * len(head)}|\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
     )

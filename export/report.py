@@ -60,15 +60,19 @@ def print_bundle(facts: dict[str, Any], console: Console) -> None:
 
 
 def print_measured(measured: Measured, console: Console) -> None:
-    """Prints how far an int8 bundle is from its original."""
+    """Prints how far a lowered bundle is from its original."""
+    from export.quantize import table_of  # which ONNX Runtime's tools come with
+
     console.print(
         f"against fp32, on {measured.ticks} ticks: features differ by {measured.features_error:.1%} of their size, "
-        f"scores by at most {measured.score:.2f}, and {measured.agreement:.1%} of the labels agree; "
-        f"{measured.loss:.1f} points are lost"
+        f"scores by at most {measured.score:.2f}, and {measured.agreement:.1%} of the labels agree"
     )
-    table = Table("label", "ticks by fp32", "still so", box=None, pad_edge=False)
-    for label, (before, same) in measured.kept.items():
-        table.add_row(label, str(before), str(same))
+    by = "by the truth of the labelled clips" if measured.by_truth else "by agreement with fp32"
+    console.print(f"{measured.loss:.1f} points of accuracy are lost, {by}")
+    head, rows = table_of(measured)
+    table = Table(*head, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
 
 
