@@ -6,12 +6,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-
-from export.flops import flops, parameters
 from export.pack import pack
 from stream.bench.conditions import OpenBundle
 from stream.bench.latency import STEP, measure_steps
+from stream.graphs import read_graph
+from stream.work import operations
 from train.runs import Run
 
 CAMERA = (640, 360)
@@ -40,12 +39,11 @@ def price(run: Run) -> Cost:
     """What the model of `run` costs, as a bundle on this machine."""
     with tempfile.TemporaryDirectory() as folder:
         bundle = pack(run, Path(folder) / "priced", clip=None)
-        files = [bundle.folder / spec.file for spec in (bundle.spec.features, bundle.spec.head)]
-        features, head = (onnx.load(file) for file in files)
+        graphs = [read_graph(bundle.read(name), bundle.folder / name) for name in bundle.spec.graphs()]
         _, stages = measure_steps(OpenBundle.load(bundle.folder, device="cpu"), size=CAMERA, seconds=TIMED_S)
         return Cost(
-            parameters=parameters(features) + parameters(head),
-            gflops=flops(features) / 1e9,
+            parameters=sum(graph.parameters for graph in graphs),
+            gflops=operations(bundle)["features"] / 1e9,
             label_ms=next(stage.p50 for stage in stages if stage.name == STEP),
-            megabytes=sum(file.stat().st_size for file in files) / 1e6,
+            megabytes=sum(graph.bytes for graph in graphs) / 1e6,
         )

@@ -16,10 +16,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from stream.bundle import Bundle
 from stream.contracts import State
 from stream.errors import BundleError
+from stream.schema import GraphSpec
 from stream.session import CPU, ORT_ERRORS, line_of
 
 Shapes: TypeAlias = Sequence[Sequence[int]]
@@ -33,17 +35,26 @@ def operations(bundle: Bundle) -> dict[str, int]:
     """
     images = np.zeros((1, bundle.input.height, bundle.input.width, 3), np.uint8)
     features, head = bundle.spec.features, bundle.spec.head
-    done, vectors = _counted(bundle, features.file, {features.input: images, **features.zeros(1)}, features.output)
-    steps, _ = _counted(bundle, head.file, {head.input: vectors, **head.zeros(1)}, head.output)
+    done, vectors = _of_graph(bundle, features, images)
+    steps, _ = _of_graph(bundle, head, vectors)
     found = {"features": done, "head": steps}
     if bundle.spec.fused is not None:
-        whole = bundle.spec.whole
-        found["fused"], _ = _counted(bundle, whole.file, {whole.input: images, **whole.zeros(1)}, whole.output)
+        found["fused"], _ = _of_graph(bundle, bundle.spec.whole, images)
     return found
 
 
-def _counted(bundle: Bundle, name: str, feeds: State, output: str) -> tuple[int, Any]:
-    """The operations of a run on `feeds`, and its `output`."""
+def _of_graph(bundle: Bundle, graph: GraphSpec, data: NDArray[Any]) -> tuple[int, Any]:
+    """The operations of a run of one of the bundle's graphs on `data`, from zero state, and its output."""
+    feeds = {graph.input: data, **graph.zeros(len(data))}
+    return counted(bundle.read(graph.file), bundle.folder / graph.file, feeds, graph.output)
+
+
+def counted(graph: bytes, path: Path, feeds: State, output: str) -> tuple[int, Any]:
+    """The operations of a run of `graph`, which errors call `path`, on `feeds`; and its `output`.
+
+    Raises:
+        BundleError: it does not run.
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.enable_profiling = True
@@ -52,10 +63,9 @@ def _counted(bundle: Bundle, name: str, feeds: State, output: str) -> tuple[int,
     with TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "run")
         try:
-            session = ort.InferenceSession(bundle.read(name), options, providers=[CPU])
+            session = ort.InferenceSession(graph, options, providers=[CPU])
             (given,) = session.run([output], dict(feeds))
         except ORT_ERRORS as error:
-            path = bundle.folder / name
             raise BundleError(f"{path}: expected a graph that runs, got: {line_of(error)}; export it again") from error
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return sum(_of(event["args"]) for event in events if event.get("cat") == "Node"), given
