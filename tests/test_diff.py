@@ -43,6 +43,31 @@ def test_other_thresholds_change_what_is_said_and_no_score(
         assert word in shown
 
 
+def test_what_only_one_of_them_says_is_a_row_each(tiny_bundle: Path, h264_clip: Path, tmp_path: Path) -> None:
+    """Nested settings, lists of them, and long texts: a line of 100 letters each, or what fits into two cells."""
+    plain = Bundle.load(tiny_bundle)
+    files = {name: plain.read(name) for name in plain.spec.hashes()}
+    told_of = {"from": "a@1", "clips": ["one.mp4", "two.mp4"], "labels": {"none": [9, 8]}, "stages": [{"epochs": 2}]}
+    spec = plain.spec.model_copy(update={"provenance": {"recipe": "y" * 999, "int8": told_of}})
+    other = write_bundle(tmp_path / "other", spec, files).folder
+    settings = told(tiny_bundle, other, h264_clip)["settings"]
+    assert {name: pair[1] for name, pair in settings.items() if "int8" in name} == {
+        "provenance.int8.from": "a@1",
+        "provenance.int8.clips": ["one.mp4", "two.mp4"],
+        "provenance.int8.labels.none": [9, 8],
+        "provenance.int8.stages.0.epochs": 2,
+    }
+    assert settings["provenance.recipe"][1] == "y" * 999 and settings["provenance.seed"][1] is None
+    shown = CliRunner(env={"COLUMNS": "100"}).invoke(
+        diff, [str(tiny_bundle), str(other), "--video", str(h264_clip)], catch_exceptions=False
+    )
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["provenance.int8.labels.none", "-", "9,", "8"] in lines
+    assert ["provenance.int8.clips", "-", "one.mp4,", "two.mp4"] in lines
+    assert max(map(len, shown.stdout.splitlines())) <= 100 and "y" * 100 not in shown.stdout.replace("\n", "")
+    assert shown.stdout.count("y" * 20) < 12
+
+
 def test_other_weights_labels_and_rate(tiny_bundle: Path, h264_clip: Path, tmp_path: Path) -> None:
     """Ticks are matched by time, labels by name."""
     other = make_bundle(tmp_path / "other", labels=("none", "jump", "wave"), rate=5.0, seed=3).folder

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from stream.contracts import Event, Prediction
 
 PATH = click.Path(path_type=Path)
+CELL = 200
+"""Letters of a setting that are shown."""
 SAME_S = 1.0
 """Events of one label that start within this are the same event."""
 
@@ -81,12 +83,35 @@ def _judged(folder: Path, video: Path, device: str) -> tuple[list[Prediction], l
 
 
 def _differing(first: Any, second: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """The values that differ, by their dotted names; None where there is none."""
-    if isinstance(first, Mapping) and isinstance(second, Mapping):
-        for key in dict.fromkeys([*first, *second]):
-            yield from _differing(first.get(key), second.get(key), f"{name}.{key}" if name else str(key))
+    """The values that differ, by their dotted names; None where there is none, and then by each name of the other."""
+    parts = [_parts(value) for value in (first, second)]
+    if any(parts) and all(
+        part is not None or value is None for part, value in zip(parts, (first, second), strict=True)
+    ):
+        one, other = (part or {} for part in parts)
+        for key in dict.fromkeys([*one, *other]):
+            yield from _differing(one.get(key), other.get(key), f"{name}.{key}" if name else key)
     elif first != second:
         yield name, (first, second)
+
+
+def _parts(value: Any) -> dict[str, Any] | None:
+    """What `value` is made of, by name or number; None where it is said as a whole, as a list of plain values is."""
+    if isinstance(value, Mapping):
+        return {str(key): inner for key, inner in value.items()}
+    if isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
+        return {str(number): inner for number, inner in enumerate(value)}
+    return None
+
+
+def _shown(value: Any) -> str:
+    """A value in a cell; all of a long one is in the JSON."""
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= CELL else f"{text[: CELL - 3]}..."
 
 
 def _compared(
@@ -135,6 +160,7 @@ def _events(first: Sequence[Event], second: Sequence[Event]) -> dict[str, Any]:
 
 
 def _print(screen: Console, found: dict[str, Any]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from stream.commands.terminal import facts
@@ -157,9 +183,11 @@ def _print(screen: Console, found: dict[str, Any]) -> None:
     scores = Table("label", "scores differ by", "at most", box=None, pad_edge=False, header_style="dim")
     for label, numbers in found["labels"].items():
         scores.add_row(label, f"{numbers['mean']:.4f}", f"{numbers['most']:.4f}")
-    settings = Table("setting", "first", "second", box=None, pad_edge=False, header_style="dim")
+    settings = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("setting", "first", "second"):
+        settings.add_column(column, overflow="fold", no_wrap=column == "setting")
     for name, (one, other) in found["settings"].items():
-        settings.add_row(name, json.dumps(one), json.dumps(other))
+        settings.add_row(*map(escape, (name, _shown(one), _shown(other))))
     for table in (scores, settings):
         if table.row_count:
             screen.print()
