@@ -108,27 +108,42 @@ def _asked(strangers: Strangers, said: dict[str, Any]) -> Answers:
 
 def _written(adopted: Adopted, answers: Answers, out: Path, fit: str, clip: Path, origin: dict[str, str]) -> Bundle:
     """The bundle in `out`, with golden files that its own graphs computed."""
+    from pydantic import ValidationError
+
     from export.card import card
     from export.clip import golden_arrays, golden_clip
     from export.trace import read_ticks, trace
-    from stream.bundle import BundleSpec, Decision, GoldenSpec, InputSpec, LabelRule, Temporal, write_bundle
+    from stream.bundle import (
+        BundleSpec,
+        Decision,
+        GoldenSpec,
+        InputSpec,
+        LabelRule,
+        Temporal,
+        first_fault,
+        write_bundle,
+    )
+    from stream.errors import ConfigError
     from stream.inference import OnnxFeatures, OnnxHead
 
     labels, none = answers.labels or (), answers.none or "none"
     width, height = adopted.size
     seen = {"height": height, "width": width, "fit": fit, "rate": answers.rate or "native"}
     rules = {label: LabelRule(enter=0.5, exit=0.4) for label in labels if label != none}
-    spec = BundleSpec(
-        name=out.resolve().name,
-        labels=labels,
-        none=none,
-        input=InputSpec.model_validate(seen),
-        features=adopted.features_spec,
-        head=adopted.head_spec,
-        temporal=Temporal(mode="carry"),
-        decision=Decision(smoothing=0.3, labels=rules),
-        provenance={"imported": {**origin, "pixels": answers.pixels, "colours": answers.colours}},
-    )
+    try:
+        spec = BundleSpec(
+            name=out.resolve().name,
+            labels=labels,
+            none=none,
+            input=InputSpec.model_validate(seen),
+            features=adopted.features_spec,
+            head=adopted.head_spec,
+            temporal=Temporal(mode="carry"),
+            decision=Decision(smoothing=0.3, labels=rules),
+            provenance={"imported": {**origin, "pixels": answers.pixels, "colours": answers.colours}},
+        )
+    except ValidationError as error:  # of names, labels and sizes that a bundle cannot have
+        raise ConfigError(f"{out}: expected answers that a bundle can have, got {first_fault(error)}") from error
     files = {"features.onnx": adopted.features, "head.onnx": adopted.head}
     with tempfile.TemporaryDirectory() as folder:
         bundle = write_bundle(Path(folder) / "bundle", spec, files)

@@ -19,7 +19,7 @@ def keep_zero_padding(model: onnx.ModelProto) -> int:
     """
     graph = model.graph
     pooled = {node.input[0] for node in graph.node if node.op_type == "MaxPool"}
-    constants = {tensor.name: tensor for tensor in graph.initializer}
+    constants = _constants(graph)
     kept = 0
     for node in graph.node:
         if node.op_type != "Pad" or node.output[0] not in pooled or not _pads_with_zeros(node, constants):
@@ -54,6 +54,45 @@ def spell_out_erfc(model: onnx.ModelProto) -> int:
         del graph.node[:]
         graph.node.extend(kept)
         graph.initializer.append(numpy_helper.from_array(np.float32(1), "erfc/one"))
+    return found
+
+
+def open_batch(model: onnx.ModelProto, rows: int) -> int:
+    """Makes reshapes that keep the `rows` rows of an example keep any number of them, in place; returns of how many.
+
+    PyTorch's exporter writes the shape that it saw, [1, 32], where its user wrote `x.flatten(1)`. Only a full batch can
+    show that this was not the batch axis after all: `verify` does.
+    """
+    graph = model.graph
+    constants = _constants(graph)
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    values = (*inferred.input, *inferred.value_info)
+    first = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim[:1]] for value in values}
+    first |= {name: list(tensor.dims[:1]) for name, tensor in constants.items()}
+    opened = 0
+    for node in graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in constants:
+            continue
+        shape = numpy_helper.to_array(constants[node.input[1]])
+        keeps_rows = first.get(node.input[0], [rows])[:1] in ([rows], [0], [])  # unknown: the full batch will tell
+        if shape.ndim != 1 or not len(shape) or shape[0] != rows or 0 in shape or not keeps_rows:
+            continue
+        name = f"{node.output[0]}/open"
+        graph.initializer.append(numpy_helper.from_array(np.array([0, *shape[1:]], np.int64), name))  # 0: as it is
+        node.input[1] = name
+        kept = [each for each in node.attribute if each.name != "allowzero"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+        opened += 1
+    return opened
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """The tensors that a graph holds, as initializers and as constants among its nodes."""
+    found = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            found.update((node.output[0], each.t) for each in node.attribute if each.name == "value")
     return found
 
 

@@ -50,6 +50,7 @@ __all__ = [
     "LabelRule",
     "StateTensor",
     "Temporal",
+    "first_fault",
     "write_bundle",
 ]
 
@@ -120,7 +121,7 @@ class Bundle:
         try:
             spec = BundleSpec.model_validate_json(text)
         except ValidationError as error:
-            raise BundleError(f"{folder / SPEC_FILE}: {_first(error)}; export the bundle again") from error
+            raise BundleError(f"{folder / SPEC_FILE}: {first_fault(error)}; export the bundle again") from error
         bundle = cls(folder, spec, hashlib.sha256(text).hexdigest())
         if check:
             for name in spec.hashes():
@@ -262,7 +263,7 @@ def _read(folder: Path, name: str, limit: int) -> bytes:
         ) from error
 
 
-def _first(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
     """The first fault of `error` in one line, its key named, and how many more there are."""
     faults = error.errors(include_url=False)
     fault = faults[0]

@@ -116,6 +116,68 @@ def test_any_batch_is_taken(files: tuple[Path, Path], h264_clip: Path, tmp_path:
     np.testing.assert_allclose(scores_of(logits, 1.0)[1:2], scores_of(alone, 1.0), atol=1e-5)
 
 
+def frozen(files: tuple[Path, Path], shape: list[int], out: Path) -> Path:
+    """The backbone with `x.flatten(1)` as PyTorch's exporter writes it for one example: the shape that it saw."""
+    made = onnx.load(files[0])
+    made.graph.node.append(helper.make_node("Reshape", ["vector", "seen"], ["view"], allowzero=1))
+    made.graph.initializer.append(numpy_helper.from_array(np.array(shape), "seen"))
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("view", TensorProto.FLOAT, shape))
+    onnx.save(made, out)
+    return out
+
+
+def test_a_shape_that_was_seen_in_an_example_is_opened(
+    files: tuple[Path, Path], h264_clip: Path, tmp_path: Path
+) -> None:
+    two = frozen(files, [1, WIDTH], tmp_path / "frozen.onnx"), files[1]
+    import_.main(command(two, tmp_path / "a", *COMPLETE, *STATES, "--clip", h264_clip), standalone_mode=False)
+    import_.main(command(files, tmp_path / "b", *COMPLETE, *STATES, "--clip", h264_clip), standalone_mode=False)
+    images = np.random.default_rng(1).integers(0, 256, (3, SIZE[1], SIZE[0], 3), np.uint8)
+    a, b = (OnnxFeatures(Bundle.load(tmp_path / name), "cpu").extract(images, {})[0] for name in "ab")
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_batch_axis_that_cannot_be_opened_is_told(files: tuple[Path, Path], tmp_path: Path) -> None:
+    made = onnx.load(frozen(files, [1, WIDTH], tmp_path / "frozen.onnx"))
+    made.graph.node.append(helper.make_node("ReduceMean", ["view"], ["mean"], axes=[0], keepdims=1))
+    made.graph.output[0].name = "mean"
+    onnx.save(made, tmp_path / "mean.onnx")
+    words = command((tmp_path / "mean.onnx", files[1]), tmp_path / "out", *COMPLETE, *STATES)
+    with pytest.raises(BundleError, match=r"mean\.onnx: expected .* any number of rows, got one whose features"):
+        import_.main(words, standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("labels", "name", "expected"),
+    [("none,wave,wave", "theirs", "labels must differ"), ("none,wave,clap", "the irs", "name: String should match")],
+)
+def test_answers_that_no_bundle_can_have(
+    files: tuple[Path, Path], tmp_path: Path, labels: str, name: str, expected: str
+) -> None:
+    words = command(files, tmp_path / name, *COMPLETE, *STATES, "--labels", labels)
+    with pytest.raises(ConfigError, match=f"expected answers that a bundle can have, got {expected}"):
+        import_.main(words, standalone_mode=False)
+
+
+def test_a_softmax_that_others_need_stays(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Taken off, it would leave a state without what it is made of; scores are then those of probabilities."""
+    head = onnx.load(files[1])
+    next(node for node in head.graph.node if node.output[0] == "hy").output[0] = "inner"
+    head.graph.node.extend(
+        [
+            helper.make_node("ReduceSum", ["probabilities"], ["sure"], keepdims=1),
+            helper.make_node("Mul", ["inner", "sure"], ["hy"]),
+        ]
+    )
+    for node in head.graph.node:
+        if node.output[0] == "more":
+            node.input[1] = "inner"
+    onnx.save(head, tmp_path / "head.onnx")
+    answers = Answers(("none", "wave", "clap"), None, 10.0, "0-1", "rgb", None, {"hx": "hy", "cx": "cy"})
+    made = onnx.load_from_string(Strangers(files[0], tmp_path / "head.onnx").adopted(answers).head)
+    assert any(node.op_type == "Softmax" for node in made.graph.node)
+
+
 def test_what_no_file_says_is_asked_all_at_once(files: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         import_.main(command(files, tmp_path / "theirs"), standalone_mode=False)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.rewrites import keep_zero_padding, spell_out_erfc
+from export.rewrites import keep_zero_padding, open_batch, spell_out_erfc
 
 BELOW = -np.arange(1, 17, dtype=np.float32).reshape(1, 1, 4, 4)
 """All negative, so that zeros around it are the largest."""
@@ -32,6 +32,35 @@ def padded_maximum(value: float | None = None) -> onnx.ModelProto:
     shapes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1, None, None]) for name in ("given", "y")]
     graph = helper.make_graph(nodes, "padded", shapes[:1], shapes[1:], numbers)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_zeros_that_are_a_node_count_too() -> None:
+    """As PyTorch's older exporter writes numbers."""
+    model = padded_maximum(0.0)
+    (value,) = (tensor for tensor in model.graph.initializer if tensor.name == "value")
+    model.graph.initializer.remove(value)
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["value"], value=value))
+    assert keep_zero_padding(model) == 1
+    assert run(model)[0, 0] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "opened"), [([1, 16], 1), ([2, 8], 0), ([16], 0), ([1, -1], 1)], ids=["1x16", "2x8", "16", "1x-1"]
+)
+def test_only_reshapes_that_keep_the_rows_are_opened(shape: list[int], opened: int) -> None:
+    nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"], allowzero=1)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y")]
+    numbers = [numpy_helper.from_array(np.array(shape), "shape")]
+    graph = helper.make_graph(nodes, "reshaped", ends[:1], ends[1:], numbers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    scale = numpy_helper.from_array(np.ones(16, np.float32), "scale")  # that one keeps no rows
+    model.graph.initializer.append(scale)
+    model.graph.node.append(helper.make_node("Reshape", ["scale", "shape"], ["z"]))
+    assert open_batch(model, 1) == opened
+    if opened:
+        session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        given = np.arange(48, dtype=np.float32).reshape(3, 4, 4)
+        np.testing.assert_array_equal(session.run(None, {"x": given})[0], given.reshape(3, 16))
 
 
 def run(model: onnx.ModelProto) -> NDArray[np.float32]:
