@@ -21,6 +21,19 @@ PIXELS = ("0-255", "0-1", "-1-1", "imagenet")
 COLOURS = ("rgb", "bgr")
 
 
+class StatePair(click.ParamType[str]):
+    """`INPUT=OUTPUT`; a person who says something else is asked again."""
+
+    name = "INPUT=OUTPUT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text `value`, once it is such a pair."""
+        before, _, after = str(value).partition("=")
+        if not before or not after:
+            self.fail(f"expected INPUT=OUTPUT, got {value!r}", param, ctx)
+        return str(value)
+
+
 @click.command(
     name="import",
     epilog=examples(
@@ -38,7 +51,14 @@ COLOURS = ("rgb", "bgr")
 @click.option("--pixels", type=click.Choice(PIXELS), help="How pixels were scaled; not asked where it takes uint8.")
 @click.option("--colours", type=click.Choice(COLOURS), help="The order of its colours.")
 @click.option("--size", type=Size(), help="Of its pictures, where the file leaves it open.")
-@click.option("--state", "states", multiple=True, metavar="INPUT=OUTPUT", help="A state, where shapes leave it open.")
+@click.option(
+    "--state",
+    "states",
+    type=StatePair(),
+    multiple=True,
+    metavar="INPUT=OUTPUT",
+    help="A state, where shapes leave it open.",
+)
 @click.option("--fit", type=click.Choice(["letterbox", "center", "squash"]), default="letterbox", show_default=True)
 @click.option("--clip", type=PATH, help="Its first 2 s become the golden clip; the demo's clip if left out.")
 def import_(features: Path, head: Path, out: Path, fit: str, clip: Path | None, **said: Any) -> None:
@@ -71,11 +91,8 @@ def _is_asked_by_a_person() -> bool:
 def _answers(said: dict[str, Any]) -> Answers:
     """What the options say."""
     from export.adopt import Answers
-    from stream.errors import ConfigError
 
     pairs = [pair.partition("=") for pair in said["states"]]
-    if any(not before or not after for before, _, after in pairs):
-        raise ConfigError(f"--state: expected INPUT=OUTPUT, got {', '.join(said['states'])}")
     labels = said["labels"] and tuple(label.strip() for label in said["labels"].split(","))
     return Answers(
         labels=labels or None,
@@ -95,6 +112,7 @@ def _asked(strangers: Strangers, said: dict[str, Any]) -> Answers:
         "--pixels": click.Choice(PIXELS),
         "--colours": click.Choice(COLOURS),
         "--size": Size(),
+        "--state": StatePair(),
     }
     while left := strangers.questions(_answers(said)):
         question = left[0]

@@ -196,11 +196,12 @@ def test_a_person_is_asked_one_by_one(
     files: tuple[Path, Path], h264_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("export.adopt_command._is_asked_by_a_person", lambda: True)
-    answers = "still,wave,clap\nstill\n10\nimagenet\nbgr\nhx=hy\n"
+    answers = "still,wave,clap\nnone\nstill\nten\n10\nimagenet\nbgr\nhx is hy\nhx=hy\n"  # some are asked again
     words = command(files, tmp_path / "theirs", "--clip", h264_clip)
     result = CliRunner().invoke(import_, words, input=answers, catch_exceptions=False)
     assert result.exit_code == 0
     assert "which label means that nothing is happening: still, wave, clap?" in result.output
+    assert "expected INPUT=OUTPUT, got 'hx is hy'" in result.output
     bundle = Bundle.load(tmp_path / "theirs")
     assert bundle.none == "still" and len(bundle.spec.head.state) == 2
 
