@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.contracts import Input
+from train.clutter import cluttered
 from train.settings import AugmentSettings
 
 Images = NDArray[np.uint8]
-SURROUNDS = ("black", "plain", "edge", "blurred", "texture", "stretched")
+SURROUNDS = ("black", "plain", "edge", "blurred", "texture", "stretched", "cluttered")
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -179,6 +180,8 @@ def surround(look: Look, first: Images, corner: tuple[int, int], input: Input) -
     height, width = first.shape[:2]
     top, left = corner
     shape = (input.height, input.width, 3)
+    if look.surround == "cluttered":
+        return cluttered(look.seed, input.height, input.width)
     if look.surround == "plain":
         return np.full(shape, first.reshape(-1, 3).mean(0).astype(np.uint8))
     if look.surround == "stretched":

@@ -25,7 +25,7 @@ from train.report import progress_bar
 from train.runs import RECIPE, Run, kept_split, load_run, save_decision
 from train.settings import DecisionSettings, Recipe, read_recipe
 from train.splits import fold_of, outside_test
-from train.streams import Stream, annotated_streams, joined_streams
+from train.streams import Stream, annotated_streams, joined_streams, passing_streams
 from train.thresholds import Scored, fit_decision, trials
 from train.views import PlainViews
 
@@ -80,7 +80,7 @@ def calibrate(
     with progress_bar(console) as bar:
         for asked, members in parts:
             views = PlainViews(replace(dataset, labels=run.labels), cache, run.input)
-            streams = judged_streams(views, members, settings, seed=recipe.seed)
+            streams = fitting_streams(views, members, recipe)
             shown = bar.add_task(f"{asked.folder.name}: streams", total=len(streams))
             scored += score(Forward(asked.network), cache, streams, recipe, partial(bar.advance, shown))
         shown = bar.add_task("thresholds", total=trials(run.labels))
@@ -107,6 +107,14 @@ def judged_streams(
     if views.dataset.untrimmed:
         return annotated_streams(views, members)
     return joined_streams(views, members, count=settings.streams, seconds=settings.seconds, seed=seed)
+
+
+def fitting_streams(views: PlainViews, members: tuple[int, ...], recipe: Recipe) -> list[Stream]:
+    """What a decision is fitted on: streams of `members`, and those in which people only pass, if the recipe asks."""
+    streams = judged_streams(views, members, recipe.decision, seed=recipe.seed)
+    return (
+        streams if views.dataset.untrimmed else [*streams, *passing_streams(views, members, recipe, seed=recipe.seed)]
+    )
 
 
 def score(

@@ -21,7 +21,7 @@ from rich.console import Console
 from stream.errors import ConfigError
 from stream.schema import Decision
 from train.cache import ArrayCache, digest
-from train.calibrate import judged_streams, score
+from train.calibrate import fitting_streams, judged_streams, score
 from train.checkpoint import CHECKPOINT, Reached, load_checkpoint
 from train.clips import ClipViews
 from train.datasets import Dataset, fingerprint, read_dataset
@@ -203,7 +203,7 @@ def _decide(task: Task) -> Decision:
     """Thresholds, fitted on validation recordings, or on training ones where there are no others."""
     recipe, dataset = task.recipe, task.dataset
     members = task.split.validation or task.split.training
-    streams = judged_streams(task.plain, members, recipe.decision, seed=recipe.seed)
+    streams = fitting_streams(task.plain, members, recipe)
     with progress_bar(task.console) as bar:
         seen, shown = (
             bar.add_task("streams", total=len(streams)),

@@ -1,8 +1,8 @@
 """People who pass through the picture while nothing happens, made of the people in a recording of nothing.
 
 Trimmed clips of nothing show people who stand: a network that saw only those takes whoever walks by for somebody who
-acts. Here a strip of such a clip, with a person in it, slides through a still scene, stops, goes on and leaves. Pure
-functions on arrays and a random generator.
+acts. Here a strip of such a clip, with a person in it, slides through a still scene, to and from the viewer or
+across, stops, goes on and leaves; some scenes stay empty. Pure functions on arrays and a random generator.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from stream.contracts import Input
 from train.augment import Look, resized, surround
 
 Images = NDArray[np.uint8]
-SCENES = ("plain", "stretched", "blurred", "texture")
+SCENES = ("plain", "stretched", "blurred", "texture", "cluttered", "cluttered")
 PAUSED = 0.5
 """Share of people who stop on their way."""
+ALONG = 0.4
+"""Share of people who walk towards the viewer, or away."""
+SIZES = (0.2, 2.5)
+"""Least and greatest height of a strip in the frame, however far somebody walks."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class Passer:
         pause: seconds at which they stop and for how long.
         bob: height and cycles a second of their steps.
         contrast: grey levels by which they differ from what lies behind them.
+        nearing: growth of the height a second, as a logarithm: over 0 they come nearer.
+        met: seconds at which they are as high as `height` says.
+        horizon: the viewer's eyes, as a share of the frame's height from its top.
     """
 
     strip: tuple[float, float]
@@ -45,11 +52,14 @@ class Passer:
     pause: tuple[float, float]
     bob: tuple[float, float]
     contrast: float
+    nearing: float
+    met: float
+    horizon: float
 
 
 def draw_passers(rng: np.random.Generator, seconds: float) -> tuple[Passer, ...]:
-    """One or two people who are in the picture at some time of the `seconds`."""
-    return tuple(_draw(rng, max(1.0, seconds)) for _ in range(rng.choice([1, 1, 2])))
+    """One or two people who are in the picture at some time of the `seconds`, or nobody."""
+    return tuple(_draw(rng, max(1.0, seconds)) for _ in range(rng.choice([0, 1, 1, 1, 2])))
 
 
 def show_passers(
@@ -69,12 +79,14 @@ def show_passers(
     for person in people:
         strip, mask = _cut_out(person, images)
         for frame, picture, cover, time in zip(frames, strip, mask, times.tolist(), strict=True):
-            _paint(frame, picture, cover, _corner(person, time, strip.shape[1:3], input))
+            _paint(frame, picture, cover, corner(person, time, strip.shape[1:3], input))
     return frames.clip(0, 255).astype(np.uint8)
 
 
 def _draw(rng: np.random.Generator, seconds: float) -> Passer:
-    across = rng.uniform(0.1, 0.9) * rng.choice([-1, 1])
+    along = rng.uniform() < ALONG
+    across = rng.uniform(0.0, 0.2) if along else rng.uniform(0.1, 0.9)
+    across *= rng.choice([-1, 1])
     middle, met = rng.uniform(-0.1, 1.1), rng.uniform(0, seconds)
     stops = rng.uniform() < PAUSED
     height = rng.uniform(0.35, 1.3)
@@ -87,6 +99,9 @@ def _draw(rng: np.random.Generator, seconds: float) -> Passer:
         pause=(rng.uniform(0, seconds), rng.uniform(0.5, seconds) if stops else 0.0),
         bob=(rng.uniform(0, 0.03), rng.uniform(1.3, 2.2)),
         contrast=rng.uniform(9, 20),
+        nearing=rng.uniform(0.1, 0.8) * rng.choice([-1, 1]) if along else 0.0,
+        met=met,
+        horizon=rng.uniform(-0.3, 0.3),
     )
 
 
@@ -115,12 +130,15 @@ def _cut_out(person: Passer, images: Images) -> tuple[Images, NDArray[np.float32
     return (strip[:, :, ::-1], mask[:, :, ::-1]) if person.flip else (strip, mask)
 
 
-def _corner(person: Passer, time: float, size: tuple[int, int], input: Input) -> tuple[float, float, float]:
+def corner(person: Passer, time: float, size: tuple[int, int], input: Input) -> tuple[float, float, float]:
     """Left and top of the strip in the frame in pixels, and its scale."""
-    scale = person.height * input.height / size[0]
     walked = time - float(np.clip(time - person.pause[0], 0, person.pause[1]))
+    height = float(np.clip(person.height * np.exp(person.nearing * (walked - person.met)), *SIZES))
+    scale = height * input.height / size[0]
     middle = (person.place[0] + person.pace[0] * walked) * input.width
-    top = person.place[1] + person.pace[1] * walked + person.bob[0] * np.sin(2 * np.pi * person.bob[1] * walked)
+    # Straight lines through the horizon: whoever comes nearer grows away from it.
+    top = person.horizon + (person.place[1] - person.horizon) * height / person.height
+    top += person.pace[1] * walked + person.bob[0] * np.sin(2 * np.pi * person.bob[1] * walked)
     return middle - scale * size[1] / 2, float(top * input.height), scale
 
 

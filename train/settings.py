@@ -212,11 +212,14 @@ class DecisionSettings(Table):
         smoothing: seconds of the scores' moving average.
         false_per_minute: false events a minute that the fit allows.
         streams, seconds: number and length of the pseudo-streams that it is fitted on.
+        passing: further ones of that length, in which people only pass by (train.passers), as `augment.passers` shows
+            them in training: a camera sees many more of those than of any action.
     """
 
     smoothing: float = Field(default=0.3, ge=0)
     false_per_minute: float = Field(default=1.0, gt=0)
     streams: int = Field(default=20, gt=0)
+    passing: int = Field(default=0, ge=0)
     seconds: float = Field(default=60.0, gt=0)
 
 

@@ -1,7 +1,7 @@
 """Untrimmed streams to measure and to fit thresholds on: annotated ones, or clips joined one after the other.
 
 A joined stream shows actions by turns with nothing, each clip whole and as it is, cut where the next begins. It is what
-can be had from clips; real streams have no cuts. No networks, no metrics.
+can be had from clips; real streams have no cuts. Others show nothing but people who pass. No networks, no metrics.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from stream.contracts import Event, Tick
 from stream.sampling import TOLERANCE
 from train.cache import digest
 from train.datasets import Segment
-from train.views import PlainViews
-
-NATIVE_RATE = 25.0
-"""Of a network that sees every frame: only the gap between two joined clips depends on it."""
+from train.rows import Piece
+from train.settings import NATIVE_RATE, Recipe
+from train.views import FrameViews, PlainViews
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +93,41 @@ def joined_streams(
 ) -> list[Stream]:
     """`count` streams of about `seconds`, joined from the clips of `members`; the seed decides their order."""
     return [_join(views, members, seconds, np.random.default_rng([seed, n]), n) for n in range(count)]
+
+
+def passing_streams(views: PlainViews, members: tuple[int, ...], recipe: Recipe, *, seed: int) -> list[Stream]:
+    """Streams in which people pass by and nothing happens, made of the clips of nothing among `members`.
+
+    As many and as long as `recipe.decision` says; light, noise and speed are those of training. None where there is no
+    clip of nothing.
+    """
+    dataset, settings = views.dataset, recipe.decision
+    nothing = [i for i in members if dataset.recordings[i].label == dataset.none]
+    augment = recipe.augment.model_copy(update={"passers": 1.0})
+    shown = FrameViews(views, recipe.model_copy(update={"augment": augment}))
+    count = settings.passing if nothing else 0
+    return [_pass(shown, nothing, settings.seconds, np.random.default_rng([seed, n]), n) for n in range(count)]
+
+
+def _pass(views: FrameViews, nothing: list[int], seconds: float, rng: np.random.Generator, number: int) -> Stream:
+    rate = views.plain.input.rate or NATIVE_RATE
+    images, keys, ticks = [], [], 0
+    deck: list[int] = []
+    while ticks < seconds * rate:
+        deck = deck or rng.permutation(nothing).tolist()
+        view = views.choose(deck.pop(), rng)
+        images.append(views.load(Piece(view, np.arange(view.count, dtype=np.float64))))
+        keys.append(views.key(view))
+        ticks += view.count
+    dataset = views.plain.dataset
+    return Stream(
+        name=f"passing_{number:04d}",
+        times=np.arange(ticks) / rate,
+        images=np.concatenate(images),
+        targets=np.full(ticks, dataset.labels.index(dataset.none), np.int32),
+        segments=(),
+        key=digest(keys),
+    )
 
 
 def _join(views: PlainViews, members: tuple[int, ...], seconds: float, rng: np.random.Generator, number: int) -> Stream:
