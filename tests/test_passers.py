@@ -26,10 +26,12 @@ TIMES = np.arange(40) / 10
 
 
 def people() -> NDArray[np.uint8]:
-    """A grey lawn with a white and a red post on it, (40, 60, 50, 3)."""
+    """A grey lawn with a white and a red post on it, and a bird that flies over, (40, 60, 50, 3)."""
     images = np.full((40, 60, 50, 3), 90, np.uint8)
     images[:, 10:55, 8:16] = 250
     images[:, 12:55, 34:42] = (220, 20, 20)
+    for time, image in enumerate(images):
+        image[1:5, time : time + 4] = 30
     return images
 
 
@@ -135,3 +137,12 @@ def test_a_decision_is_fitted_on_passers_too_where_the_recipe_says_so(tmp_path: 
 def test_without_a_clip_of_nothing_nobody_passes(tmp_path: Path) -> None:
     plain = plain_views(tmp_path, "wave")
     assert len(fitting_streams(plain, (0,), small_recipe(decision__streams=2, decision__passing=3))) == 2
+
+
+def test_some_clips_of_nothing_stand_still(tmp_path: Path) -> None:
+    plain = plain_views(tmp_path, "none", "wave")
+    views = FrameViews(plain, small_recipe(augment__passers=0.0, augment__still=1.0, augment__noise=0.0))
+    for recording, still in ((0, True), (1, False)):
+        view = views.choose(recording, np.random.default_rng(1))
+        images = views.load(Piece(view, np.arange(view.count, dtype=np.float64)))
+        assert bool((images == images[:1]).all()) == still

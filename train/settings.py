@@ -106,6 +106,7 @@ class AugmentSettings(Table):
         speed: slowest and fastest.
         keep: least share of a clip's duration that a temporal crop keeps.
         passers: share of the clips of nothing that show, instead, their people passing through a still scene.
+        still: share of the clips of nothing that show, instead, one of their pictures all the time.
     """
 
     enabled: bool = True
@@ -125,6 +126,7 @@ class AugmentSettings(Table):
     speed: tuple[float, float] = (0.8, 1.25)
     keep: float = Field(default=0.8, gt=0, le=1)
     passers: float = Field(default=0.0, ge=0, le=1)
+    still: float = Field(default=0.0, ge=0, le=1)
 
 
 class StageSettings(Table):

@@ -114,10 +114,13 @@ class FrameViews:
         look, images = draw_look(augment, rng), np.asarray(pictures.images[distinct])
         dataset = self.plain.dataset
         nothing = dataset.recordings[piece.view.recording].label == dataset.none
-        if nothing and rng.uniform() < augment.passers:
+        luck = rng.uniform() if nothing else 1.0
+        if luck < augment.passers:
             people = draw_passers(rng, float(pictures.times[-1]))
             shown = show_passers(people, images, pictures.times[distinct], look, self.plain.input)
             return apply_tone(look, shown)[place]
+        if luck < augment.passers + augment.still:  # the same one for all pieces of this view
+            images = np.repeat(pictures.images[rng.integers(len(pictures.images))][None], len(images), axis=0)
         return apply_look(look, images, self.plain.input)[place]
 
     def key(self, view: View) -> str:
