@@ -49,8 +49,8 @@ format: $(DEV)/ready
 	$(DEV)/bin/ruff check --fix .
 	$(DEV)/bin/ruff format .
 
-wheel: $(DEV)/ready
-	$(DEV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+wheel: $(DEMO)/ready
+	$(DEMO)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
 	rm -rf $(DEMO) $(DEV) out dist build *.egg-info

@@ -176,7 +176,10 @@ def _one_line(error: Exception) -> str:
 def _remedy(error: ImportError) -> str | None:
     """Which library is missing and how to get it; None where `error` is about something else."""
     if (error.name or "").partition(".")[0] in TRAIN_EXTRA:
-        return f"this command needs {error.name}, which is not installed: pip install 'actionstream[train]'"
+        return (
+            f"this command needs {error.name}, which is not installed: pip install -e '.[train]' in the folder of "
+            "actionstream's sources"
+        )
     library = re.search(r"lib[\w+-]+[\w.+-]*\.so[\w.]*", str(error))
     if not library:
         return None

@@ -86,7 +86,9 @@ def _opened(spec: BundleSpec, read: Callable[[str], bytes], folder: Path) -> dic
         import onnx
         from onnx import compose
     except ImportError as error:
-        raise DeviceError("expected the onnx package, found none; install actionstream[gpu]") from error
+        raise DeviceError(
+            "expected the onnx package, found none; pip install -e '.[gpu]' in the folder of actionstream's sources"
+        ) from error
     models = {}
     for part, graph in parts(spec):
         content = read(graph.file)

@@ -88,7 +88,8 @@ def _fault(provider: str) -> str | None:
         works = _session(_PROBE, [provider, CPU], {}, threads=1).get_providers()[0] == provider
     except ORT_ERRORS as error:
         return f"expected {provider} to start, got: {line_of(error)}; check nvidia-smi"
-    return None if works else f"{_missing_library(provider)}; install actionstream[gpu]"
+    remedy = "pip install -e '.[gpu]' in the folder of actionstream's sources"
+    return None if works else f"{_missing_library(provider)}; {remedy}"
 
 
 def _missing_library(provider: str) -> str:

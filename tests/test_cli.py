@@ -147,7 +147,7 @@ sys.exit(main({words}))
 """
     done = python(program)
     assert done.returncode == 1
-    assert "pip install 'actionstream[train]'" in done.stderr
+    assert "pip install -e '.[train]' in the folder of actionstream's sources" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -306,10 +307,15 @@ def test_an_interrupted_clip_is_taken_again(tmp_path: Path) -> None:
 # demo
 
 
-def test_demo_writes_and_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_writes_and_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # as after `make demo`: its environment is not activated
+    activate = Path(sys.executable).with_name("activate")
     shown = say(["demo", "--out", tmp_path / "demo"], capsys)
     for word in ("known after", "p50", "p95", "ticks right", "found", "actionstream watch 0"):
         assert word in shown
+    assert (f". {activate}" in shown) == activate.is_file()
     assert len(lines(tmp_path / "demo" / "labels.jsonl")) > 50
     assert len(lines(tmp_path / "demo" / "events.jsonl")) > 5
     assert len(pictures_of(tmp_path / "demo" / "annotated.mp4")) > 100

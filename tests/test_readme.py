@@ -32,7 +32,7 @@ README = ROOT / "README.md"
 FENCE = re.compile(
     r"(?:^<!-- test: (?P<mark>[\w ]+) -->\n+)?^```(?P<kind>console|python)\n(?P<text>.*?)^```", re.M | re.S
 )
-UNCHECKED = {"cd", "export", "git", "pip", "sudo"}
+UNCHECKED = {".", "cd", "export", "git", "pip", "sudo"}
 """Programs that change the shell or the machine, or need the network."""
 
 
@@ -135,6 +135,12 @@ def test_python_names_exist(block: Block) -> None:
         if isinstance(node, ast.ImportFrom):
             module = importlib.import_module(node.module or "")
             assert not [alias.name for alias in node.names if not hasattr(module, alias.name)]
+
+
+def test_nothing_is_installed_under_a_name_that_is_not_ours_on_pypi() -> None:
+    """The name is free there: whoever took it would run their code on our readers' machines."""
+    texts = {README, *(ROOT / "docs").glob("*.md"), *(ROOT / "stream").rglob("*.py"), *(ROOT / "train").rglob("*.py")}
+    assert not [path.name for path in texts if re.search(r"install '?actionstream\b", path.read_text("utf-8"))]
 
 
 def test_accept_refuses_what_is_not_there() -> None:

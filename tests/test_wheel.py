@@ -13,6 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def test_make_wheel_installs_no_tensorflow() -> None:
+    command = ["make", "--dry-run", "--always-make", "wheel"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    assert "pip wheel" in done.stdout
+    assert "[train" not in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_installed_wheel_runs_the_demo_anywhere(tmp_path: Path) -> None:

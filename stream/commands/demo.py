@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +75,9 @@ def demo(out: Path, device: str, threads: Threads) -> None:
     screen.print()
     print_written(screen, (labels, events, video))
     screen.print("\nNext:")
+    activate = Path(sys.executable).with_name("activate")
+    if shutil.which("actionstream") is None and activate.is_file():
+        screen.print(f"  . {shlex.quote(str(activate))}", markup=False, soft_wrap=True)
     screen.print("  actionstream watch 0                       your webcam")
     screen.print("  actionstream watch rtsp://camera/stream    a network camera")
     screen.print("  actionstream watch clip.mp4 --realtime     your own clip")

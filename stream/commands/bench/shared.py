@@ -35,7 +35,7 @@ plot_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_check_plot,
     metavar="FILE.png",
-    help="Draw it, too (needs matplotlib: pip install 'actionstream[plot]').",
+    help="Draw it, too (needs matplotlib: pip install matplotlib).",
 )
 
 
