@@ -256,10 +256,11 @@ def test_record_cuts_a_file_and_never_overwrites(
 ) -> None:
     arguments: list[str | Path] = ["record", "wave", "--source", h264_clip, "--out", tmp_path, "--seconds", "0.8"]
     say([*arguments, "--clips", "2"], capsys)
-    first = tmp_path / "wave" / "wave_001.mp4"
+    first = tmp_path / "wave" / "wave_seq01_001.mp4"
     content = first.read_bytes()
     say([*arguments, "--clips", "1"], capsys)
-    assert sorted(path.name for path in first.parent.iterdir()) == ["wave_001.mp4", "wave_002.mp4", "wave_003.mp4"]
+    names = ["wave_seq01_001.mp4", "wave_seq01_002.mp4", "wave_seq02_001.mp4"]
+    assert sorted(path.name for path in first.parent.iterdir()) == names
     assert first.read_bytes() == content
 
     originals = pictures_of(h264_clip)
@@ -275,7 +276,7 @@ def test_record_keeps_whole_clips_only(h264_clip: Path, tmp_path: Path, capsys: 
     """Three seconds of video hold two clips of 1.4 s, and the beginning of a third."""
     arguments: list[str | Path] = ["record", "wave", "--source", h264_clip, "--out", tmp_path, "--seconds", "1.4"]
     assert "2 clips" in say(arguments, capsys)
-    assert sorted(path.name for path in (tmp_path / "wave").iterdir()) == ["wave_001.mp4", "wave_002.mp4"]
+    assert sorted(path.name for path in (tmp_path / "wave").iterdir()) == ["wave_seq01_001.mp4", "wave_seq01_002.mp4"]
     assert main([*map(str, arguments[:-1]), "30"]) == 1
     assert "lower --seconds" in capsys.readouterr().err
 
@@ -298,8 +299,9 @@ def test_an_interrupted_clip_is_taken_again(tmp_path: Path) -> None:
             yield Frame("door", index, session, place / 20, 0.0, Picture((picture,), "rgb"))
 
     told: list[str] = []
-    (clip,) = record_clips(frames(), tmp_path, "wave", 1, 1.0, 0.0, lambda _frame, state, _share: told.append(state))
-    assert [path.name for path in tmp_path.iterdir()] == ["wave_001.mp4"]
+    folder = tmp_path / "wave"
+    (clip,) = record_clips(frames(), folder, "wave", 1, 1.0, 0.0, lambda _frame, state, _share: told.append(state))
+    assert [path.name for path in folder.iterdir()] == ["wave_seq01_001.mp4"]
     assert len(pictures_of(clip)) == 20
     assert told.count("recording") == 9 + 1 + 20
 

@@ -20,6 +20,9 @@ from stream.sinks.video import Mp4Writer
 from stream.views.drawing import Image
 from stream.views.window import QUIT_KEYS, Window, pressed_key
 
+SEQUENCE = re.compile(r"(?i)(?<![a-z])seq(\d+)")
+"""How a clip's name says in which sequence it was recorded; training never divides one."""
+
 Watcher = Callable[[Frame, str, float], None]
 """Is told of each frame, what is going on ("in 2 s", "recording") and how far the clip is (0-1)."""
 
@@ -33,15 +36,16 @@ def record_clips(
 ) -> Iterator[Path]:
     """The clips, each as soon as it is written; fewer than `count` where `frames` end before.
 
+    They are one sequence, `LABEL_seqNN_001.mp4` and so on: NN is one above the sequences of all labels beside `folder`.
     A clip that a reconnect or another resolution interrupts is thrown away and taken again.
 
     Raises:
         SourceError: as `frames` raises it; what was yielded before is there.
         SinkError: a clip could not be written.
     """
-    written = 0
+    written, name = 0, f"{label}_seq{_next_sequence(folder.parent):02}"
     while written < count and (first := _after(frames, countdown, watch)) is not None:
-        with _new_file(folder, label) as path:
+        with _new_file(folder, name) as path:
             outcome = _write_clip(path, chain([first], frames), seconds, watch)
             if not outcome:
                 path.unlink()
@@ -90,14 +94,20 @@ def _write_clip(path: Path, frames: Iterator[Frame], seconds: float, watch: Watc
             writer.close()
 
 
+def _next_sequence(classes: Path) -> int:
+    """One above every sequence in the class folders of `classes`; 1 where there is none."""
+    found = (SEQUENCE.search(path.name) for path in classes.glob("*/*"))
+    return max((int(sequence[1]) for sequence in found if sequence), default=0) + 1
+
+
 @contextmanager
-def _new_file(folder: Path, label: str) -> Iterator[Path]:
-    """A file of its own, one number above those that are there; gone again if the block raises."""
-    pattern = re.compile(re.escape(label) + r"_(\d+)\.mp4")
+def _new_file(folder: Path, name: str) -> Iterator[Path]:
+    """A file of its own, one number above those of that name; gone again if the block raises."""
+    pattern = re.compile(re.escape(name) + r"_(\d+)\.mp4")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = [int(found[1]) for path in folder.iterdir() if (found := pattern.fullmatch(path.name))]
-        path = folder / f"{label}_{max(taken, default=0) + 1:03}.mp4"
+        path = folder / f"{name}_{max(taken, default=0) + 1:03}.mp4"
         path.touch(exist_ok=False)
     except OSError as error:
         raise SinkError(f"cannot write into {folder}: {error.strerror}; name a writable folder with --out") from error

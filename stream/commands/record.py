@@ -54,8 +54,10 @@ def record(
 ) -> None:
     """Collect clips of one action from a camera into a class folder.
 
-    They become OUT/LABEL/LABEL_001.mp4 and so on; what is there already is kept, and counting goes on behind it. A file
-    is cut from its beginning on, without a countdown. Record `none` too: people who do nothing that has a name.
+    They become OUT/LABEL/LABEL_seq01_001.mp4 and so on; what is there is kept. Each run is a sequence of its own,
+    numbered over all labels, and `train` never divides one between training and validation: record every label in
+    several runs, best of several people or days. A file is cut from its beginning on, without a countdown. Record
+    `none` too: people who do nothing that has a name.
     """
     from stream.commands.clips import Preview, Stop, record_clips
     from stream.commands.live import wants_window
@@ -91,4 +93,7 @@ def record(
                 raise SourceOpenError(
                     f"{camera.url}: expected {seconds:g} s of video or more, got less; lower --seconds"
                 )
-    click.echo(f"\n{written} clips written to {folder}. Next: other labels, then actionstream train {out} --out RUN")
+    click.echo(
+        f"\n{written} clips written to {folder}. Next: other labels, each in two runs of record or more, then "
+        f"actionstream train {out} --out RUN"
+    )
