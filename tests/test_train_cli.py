@@ -17,6 +17,7 @@ from export.pack import pack
 from stream.contracts import Input
 from stream.errors import StreamError
 from tests.media import encode_h264
+from tests.process import run
 from train.commands import calibrate, evaluate, train
 from train.models import ModelSettings, build
 from train.runs import Run, load_run, save_run
@@ -257,6 +258,18 @@ def test_features_that_keep_state_are_not_trained_for_a_window(class_folders: Pa
         assert "expected temporal.mode carry, got window" in str(result.exception)
         assert "\n" not in str(result.exception) and not out.exists()
     read_recipe("uniform-gru", {"model.motion": "stack", "temporal.mode": "carry"}).check_mode()
+
+
+def test_without_internet_the_ways_on_are_told(class_folders: Path, cache: Path, tmp_path: Path) -> None:
+    options = ["--out", str(tmp_path / "out"), "--cache", str(cache), "--set", "data.validation=0", "--json"]
+    proxy = "http://127.0.0.1:9"  # nobody listens there
+    done = run("train", class_folders, *options, KERAS_HOME=str(tmp_path), https_proxy=proxy, no_proxy="")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("actionstream: the imagenet weights of MobileNetV2 cannot be downloaded")
+    assert "--weights FILE" in told and "--weights none" in told and "defect" not in told
+    assert "Warning" not in done.stderr
 
 
 def test_usage_errors_exit_with_2(class_folders: Path, tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +38,8 @@ def build_features(
         precision: what its layers compute in, `float32` or `bfloat16`; what goes in and comes out is float32.
 
     Raises:
-        ConfigError: no such backbone, a weights file that is missing or does not fit, a picture too small, or settings
-            that do not go together.
+        ConfigError: no such backbone, a weights file that is missing, does not fit or cannot be downloaded, a picture
+            too small, or settings that do not go together.
     """
     _check(settings)
     if settings.backbone == FILES:
@@ -171,13 +174,35 @@ def _application(
         options["weights"] = "imagenet"
     if settings.alpha != 1.0:
         options["alpha"] = settings.alpha
-    try:
-        backbone = make(**options)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"backbone {settings.backbone} cannot be built for pictures of {shape}: {error}") from error
+    backbone = _made(make, options)
     if settings.weights not in (None, "imagenet"):
         _load_backbone(backbone, Path(str(settings.weights)))
     return backbone, _unit if settings.scale == "unit" else _module_of(make).preprocess_input
+
+
+def _made(make: Callable[..., Any], options: dict[str, Any]) -> keras.Model:
+    """What `make` makes; where it downloads weights, stdout stays clean for --json.
+
+    Raises:
+        ConfigError: the weights cannot be downloaded, or the network cannot be built for such pictures.
+    """
+    try:
+        with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+            # Convolutions fit any size: the weights of 224 pixels are what is wanted.
+            warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
+            return make(**options)
+    except (TypeError, ValueError) as error:
+        shape = options["input_shape"]
+        raise ConfigError(f"backbone {make.__name__} cannot be built for pictures of {shape}: {error}") from error
+    except Exception as error:
+        # Keras raises a bare Exception for what a server or a resolver said, and lets other failures through.
+        if type(error) is not Exception and not isinstance(error, OSError):
+            raise
+        raise ConfigError(
+            f"the imagenet weights of {make.__name__} cannot be downloaded ({error}): expected to reach the internet; "
+            "or give --weights FILE (a .weights.h5 downloaded elsewhere), --weights RUN (another run's folder), or "
+            "--weights none to begin from nothing"
+        ) from error
 
 
 def _module_of(make: Callable[..., Any]) -> Any:
