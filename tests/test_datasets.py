@@ -125,7 +125,11 @@ def test_bad_data_gets_one_line(tmp_path: Path, class_folders: Path) -> None:
 
 
 def test_too_few_groups_for_the_folds(class_folders: Path) -> None:
-    with pytest.raises(ConfigError, match="4 groups, too few for 5 parts"):
+    with pytest.raises(ConfigError, match=r"4 groups, too few for 5 folds: .* lower --folds"):
         split(read(class_folders), validation=0, seed=0, fold=0, folds=5)
+    with pytest.raises(ConfigError, match=r"4 groups, too few to validate on a share of 0.2: .*data\.validation=0\.25"):
+        split(read(class_folders), validation=0.2, seed=0)
+    with pytest.raises(ConfigError, match=r"2 groups outside fold 0 of 2, .*: expected 5 .*data\.validation=0\.5"):
+        split(read(class_folders), validation=0.2, seed=0, fold=0, folds=2)
     with pytest.raises(ConfigError, match="no fold 4 of 4"):
         split(read(class_folders), validation=0, seed=0, fold=4, folds=4)

@@ -62,12 +62,30 @@ def split(dataset: Dataset, *, validation: float, seed: int, fold: int | None = 
     elif official:
         kept = official
     else:
-        _check_divisible(dataset, rest)
-        kept = divide(dataset, rest, max(2, round(1 / validation)), seed)[0]
+        left = "" if fold is None else f" outside fold {fold} of {folds}"
+        _check_divisible(dataset, rest, left)
+        kept = divide(dataset, rest, _parts(dataset, rest, validation, left), seed)[0]
     training = tuple(sorted(set(rest) - set(kept)))
     if not training:
         raise ConfigError(f"{dataset.root}: all recordings are for test or validation; correct its lists, or --split")
     return Split(training, kept, held_out)
+
+
+def _parts(dataset: Dataset, rest: tuple[int, ...], validation: float, left: str) -> int:
+    """How many parts of the groups of `rest` there are, of which one validates.
+
+    Raises:
+        ConfigError: fewer groups than that.
+    """
+    parts, groups = max(2, round(1 / validation)), len({dataset.recordings[i].group for i in rest})
+    if groups < parts:
+        larger = f"raise it (--set data.validation={1 / groups:.2g}), " if groups >= 2 else ""
+        raise ConfigError(
+            f"{dataset.root} has {groups} groups{left}, too few to validate on a share of {validation:g}: expected "
+            f"{parts} or more, for groups are never divided; {larger}add recordings of other sequences or people, or "
+            "validate on nothing (--set data.validation=0)"
+        )
+    return parts
 
 
 def fold_of(dataset: Dataset, fold: int, folds: int, seed: int) -> tuple[int, ...]:
@@ -106,8 +124,8 @@ def divide(dataset: Dataset, members: tuple[int, ...], parts: int, seed: int) ->
     names = sorted({dataset.recordings[i].group for i in members})
     if len(names) < parts:
         raise ConfigError(
-            f"{dataset.root} has {len(names)} groups, too few for {parts} parts: groups are never divided; add "
-            "recordings of other sequences or people, lower --folds, or set [data] validation = 0"
+            f"{dataset.root} has {len(names)} groups, too few for {parts} folds: groups are never divided; add "
+            "recordings of other sequences or people, or lower --folds"
         )
     counts = np.zeros((len(names), len(dataset.labels)))
     for i in members:
@@ -144,8 +162,8 @@ def _unevenness(shares: NDArray[np.float64], assigned: NDArray[np.int64], parts:
     return float(((sums - 1 / parts) ** 2).sum())
 
 
-def _check_divisible(dataset: Dataset, members: tuple[int, ...]) -> None:
-    """Raises ConfigError where a class has one clip, or one group."""
+def _check_divisible(dataset: Dataset, members: tuple[int, ...], left: str = "") -> None:
+    """Raises ConfigError where a class has one clip, or one group, in `members`, the recordings that `left` names."""
     if dataset.untrimmed:
         return
     for label in dataset.labels:
@@ -153,11 +171,11 @@ def _check_divisible(dataset: Dataset, members: tuple[int, ...]) -> None:
         groups = {recording.group for recording in clips}
         if len(clips) == 1:
             raise ConfigError(
-                f"class {label!r} has one clip ({clips[0].path.name}): it cannot be both trained on and validated; "
-                "expected at least two of different groups, so add a clip, or set [data] validation = 0"
+                f"class {label!r} has one clip{left} ({clips[0].path.name}): it cannot both train and validate; "
+                "expected at least two of different groups, so add a clip, or give --set data.validation=0"
             )
         if len(groups) == 1:
             raise ConfigError(
-                f"class {label!r} has {len(clips)} clips of one group ({groups.pop()}): groups are never divided; "
-                "add a clip of another sequence or person, correct [data] group, or set [data] validation = 0"
+                f"class {label!r} has {len(clips)} clips of one group{left} ({groups.pop()}): groups are never "
+                "divided; add a clip of another sequence or person, correct --group, or give --set data.validation=0"
             )
