@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -29,6 +31,7 @@ from train.evaluate import evaluate_clips, evaluate_streams, placed_clips, plain
 from train.formats.split_file import split_list
 from train.forward import Forward
 from train.judges import KerasJudge
+from train.lock import LOCK, held
 from train.models import FILES, Network, build
 from train.plots import draw_confusion, draw_learning_curves
 from train.readable import readable
@@ -36,7 +39,7 @@ from train.report import history_csv, progress_bar
 from train.runs import RECIPE, RUN, SPLIT, Run, begin_from, load_run, replace_text, save_run
 from train.settings import ComputeSettings, Recipe, write_recipe
 from train.splits import Split, split
-from train.stages import BEST, Task, run_stage
+from train.stages import BEST, Task, run_stage, whereabouts
 from train.stepper import strategy_of
 from train.thresholds import fit_decision, trials
 from train.views import FrameViews, PlainViews
@@ -68,7 +71,7 @@ def train(
         command: as it was typed, for the run's provenance.
 
     Raises:
-        ConfigError: bad data or settings, a finished run or something else in `out`.
+        ConfigError: bad data or settings, a finished run or something else in `out`, or somebody who trains into it.
     """
     recipe.check_mode()
     named = read_dataset(data, none=recipe.data.none, group=recipe.data.group, split=recipe.data.split)
@@ -81,27 +84,38 @@ def train(
     asked = recipe.data.split
     if asked:  # a list's place on this machine is nobody's business
         described |= {"split": asked} if asked.isdecimal() else {"list": Path(asked).name}
-    checkpoint = _open_folder(out, digest([recipe.model_dump(mode="json"), described]))
+    asked_for = digest([recipe.model_dump(mode="json"), described])
+    _check_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with held(out), _told_where(out, asked_for, recipe, console):
+        _check_folder(out)  # who held it before may have finished
+        reached, state = load_checkpoint(out, asked_for) or (Reached(asked_for), None)
+        if state is not None:
+            console.print(f"going on {whereabouts(recipe, reached)}")
 
-    keras.utils.set_random_seed(recipe.seed)
-    strategy = strategy_of(recipe.compute.devices)
-    with strategy.scope():
-        network = _begin(recipe, len(dataset.labels))
-    plain = PlainViews(dataset, cache, recipe.input.contract())
-    shown = ClipViews(dataset, cache, plain.input, recipe.clips) if recipe.clips else plain
-    task = Task(recipe, plain, shown, divided, network, Forward(network), out, console, strategy)
-    _decode(task)
-    write_recipe(recipe, out / RECIPE)
-    if "list" in described:
-        replace_text(out / SPLIT, split_list(named.root, named.recordings))
-    _describe_network(task)
+        keras.utils.set_random_seed(recipe.seed)
+        strategy = strategy_of(recipe.compute.devices)
+        with strategy.scope():
+            network = _begin(recipe, len(dataset.labels))
+        plain = PlainViews(dataset, cache, recipe.input.contract())
+        shown = ClipViews(dataset, cache, plain.input, recipe.clips) if recipe.clips else plain
+        task = Task(recipe, plain, shown, divided, network, Forward(network), out, console, strategy)
+        _decode(task)
+        write_recipe(recipe, out / RECIPE)
+        if "list" in described:
+            replace_text(out / SPLIT, split_list(named.root, named.recordings))
+        _describe_network(task)
 
-    reached, state = checkpoint
-    for number in range(reached.stage, len(recipe.stages)):
-        reached = run_stage(task, number, reached, state)
-        state = None
-    _write_history(reached, out)
+        for number in range(reached.stage, len(recipe.stages)):
+            reached = run_stage(task, number, reached, state)
+            state = None
+        _write_history(reached, out)
+        return _finish(task, described, command)
 
+
+def _finish(task: Task, described: dict[str, Any], command: str) -> Run:
+    """The run of a trained network, with its thresholds and what it reaches, written."""
+    recipe, dataset, out = task.recipe, task.dataset, task.folder
     task = _as_it_runs(task)
     decision = _decide(task)
     run = Run(
@@ -175,14 +189,25 @@ def _as_it_runs(task: Task) -> Task:
     return replace(task, network=network, forward=Forward(network))
 
 
-def _open_folder(out: Path, task: str) -> tuple[Reached, dict[str, Any] | None]:
-    """How far the run in `out` has come; a new folder has come nowhere yet."""
+def _check_folder(out: Path) -> None:
+    """Raises ConfigError where `out` holds a finished run, or something that is no run."""
     if (out / RUN).is_file():
         raise ConfigError(f"{out} holds a finished run: choose another --out, or remove the folder to train it again")
-    if out.is_dir() and any(out.iterdir()) and not (out / RECIPE).is_file():
+    others = out.is_dir() and any(path.name != LOCK for path in out.iterdir())
+    if others and not (out / RECIPE).is_file():
         raise ConfigError(f"{out} is not empty and holds no run: expected a new folder; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    return load_checkpoint(out, task) or (Reached(task), None)
+
+
+@contextmanager
+def _told_where(out: Path, asked_for: str, recipe: Recipe, console: Console) -> Iterator[None]:
+    """Says, where the block is interrupted, how far training came."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        saved = load_checkpoint(out, asked_for)
+        on = f"goes on {whereabouts(recipe, saved[0])}" if saved else "begins anew, for no epoch was done"
+        console.print(f"interrupted; the same command {on}")
+        raise
 
 
 def _decode(task: Task) -> None:

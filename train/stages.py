@@ -124,13 +124,19 @@ def run_stage(task: Task, number: int, reached: Reached, state: dict[str, NDArra
             save_checkpoint(task.folder, reached, stepper.state())
             bar.update(shown, description=f"{name}, loss {row.get('validation_loss', loss):.3f}")
             if not task.console.is_terminal:  # where no bar is shown, a log grows by a line an epoch
-                left = (stage.epochs - epoch - 1) * row["seconds"]
-                task.console.print(
-                    f"{name}: {_told(row, stage.epochs)}, about {left / 60:.0f} min left", soft_wrap=True
-                )
+                task.console.print(f"{name}: {_told(row, stage.epochs)}", soft_wrap=True)
     if validation is not None:
         load_weights(task.network, best)
     return Reached(reached.task, number + 1, 0, None, reached.history)
+
+
+def whereabouts(recipe: Recipe, reached: Reached) -> str:
+    """Where training goes on from what a checkpoint says, in words."""
+    number, epoch = reached.stage, reached.epoch
+    stage, past = recipe.stages[number], [row for row in reached.history if row["stage"] == number]
+    if epoch == stage.epochs or is_over(stage, past):
+        number, epoch = number + 1, 0
+    return f"at stage {number + 1}, epoch {epoch + 1}" if number < len(recipe.stages) else "after the last epoch"
 
 
 def _stepper(task: Task, number: int) -> Stepper:
@@ -152,9 +158,13 @@ def _stepper(task: Task, number: int) -> Stepper:
 
 
 def _told(row: dict[str, Any], epochs: int) -> str:
-    """An epoch's row of the history in words."""
+    """An epoch's row of the history in words, and how long the stage's other epochs will take."""
     measures = [name for name in row if name.endswith(("loss", "accuracy"))]
-    return ", ".join([f"epoch {row['epoch']} of {epochs}", *(f"{m.replace('_', ' ')} {row[m]:.3f}" for m in measures)])
+    told = [f"epoch {row['epoch']} of {epochs}", *(f"{m.replace('_', ' ')} {row[m]:.3f}" for m in measures)]
+    if left := (epochs - row["epoch"]) * row["seconds"]:
+        length = f"{left:.0f} s" if left < 60 else f"{left / 60:.0f} min"
+        told.append(f"about {length} left of this stage")
+    return ", ".join(told)
 
 
 def _views(task: Task, stage: StageSettings) -> tuple[Views, Callable[[Piece], NDArray[Any]]]:
