@@ -25,7 +25,7 @@ class SinkThread(Thread):
     """The one thread that calls `sink`, closing it at the end.
 
     Attributes:
-        fault: what the sink raised; nothing is delivered after it.
+        fault: what the sink raised, of any kind; nothing is delivered after it.
         closing: True once all was delivered and the sink is completing its files.
         undelivered: results put that the sink has not got, or not taken in yet.
     """
@@ -40,7 +40,7 @@ class SinkThread(Thread):
         """
         super().__init__(name=f"sink {type(sink).__name__}", daemon=True)
         self.sink = sink
-        self.fault: Exception | None = None
+        self.fault: BaseException | None = None
         self.closing = False
         self._given_up = given_up
         self._capacity = capacity
@@ -79,7 +79,7 @@ class SinkThread(Thread):
         """Delivers until finished."""
         try:
             self._deliver()
-        except Exception as error:  # noqa: BLE001  raised in the engine's thread
+        except BaseException as error:  # noqa: BLE001  raised in the engine's thread: `put` waits for no dead thread
             self.fault = error
 
     def _deliver(self) -> None:
@@ -156,7 +156,7 @@ class Outlets:
         return [thread for thread in self._threads if thread.is_alive()]
 
     @property
-    def faults(self) -> list[Exception]:
+    def faults(self) -> list[BaseException]:
         """What sinks raised."""
         return [thread.fault for thread in self._threads if thread.fault is not None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from stream.bench.rtsp_server import RtspServer
 from stream.cli import GROUP, HELP, main
 from stream.commands import options
 from stream.commands.bench import HELP as BENCHES
+from stream.commands.stdout import raise_if_unread
 from tests.process import ROOT, run, start
 
 HEAVY = {"numpy", "cv2", "av", "onnxruntime", "pydantic", "rich", "tensorflow", "keras"}
@@ -171,6 +173,38 @@ def test_a_reader_that_goes_away_is_no_error(tiny_bundle: Path, h264_clip: Path)
         process.stdout.close()
         assert process.wait(30) in (0, 141)  # 0: it had written all before the pipe was closed
         assert "rror" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("source", ["file", "quiet camera"])
+def test_a_watch_whose_reader_went_away_ends_soon_and_leaves_whole_files(
+    source: str, tiny_bundle: Path, walk_clip: Path, tmp_path: Path
+) -> None:
+    """Of the camera nothing more is printed: it has to be noticed without a write."""
+    events, video = tmp_path / "events.jsonl", tmp_path / "annotated.mp4"
+    words = [walk_clip, "--realtime"] if source == "file" else ["lavfi:color=gray:size=64x48:rate=25,realtime"]
+    with start("watch", *words, "--model", tiny_bundle, "--events", events, "--save", video, "--no-show") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "Ctrl-C ends" in process.stdout.readline()
+        process.stdout.close()
+        try:
+            assert process.wait(20) == 141
+        finally:
+            process.kill()
+        assert process.stderr.read() == ""
+    told = [json.loads(line) for line in events.read_text().splitlines()]
+    assert sum(event["kind"] == "started" for event in told) == sum(event["kind"] == "ended" for event in told)
+    with av.open(video) as container:
+        assert 0 < sum(1 for _ in container.decode(video=0)) < 75
+
+
+def test_a_pipe_that_nobody_reads_is_known_before_a_write() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe:
+        raise_if_unread(pipe)
+        os.close(reading)
+        with pytest.raises(BrokenPipeError):
+            raise_if_unread(pipe)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -240,6 +240,18 @@ def test_a_sink_that_fails_ends_the_run(recognizer: Recognizer, walk_clip: Path,
     assert other.closed == 1
 
 
+def test_a_sink_that_ends_its_own_thread_ends_the_run(recognizer: Recognizer, walk_clip: Path) -> None:
+    """SystemExit is no Exception: the run would wait for ever for a thread that is gone."""
+
+    class Leaving(Notes):
+        def prediction(self, prediction: Prediction) -> None:
+            raise SystemExit(1)
+
+    clip = open_clip(walk_clip, recognizer, loop=True)
+    with pytest.raises(SystemExit):
+        Engine(recognizer, [clip], [Leaving()]).run()
+
+
 @pytest.mark.parametrize("culprit", ["sink", "recognizer", "caller"])
 def test_whatever_fails_open_events_are_ended_for_the_sinks_that_work(
     native_bundle: Path, walk_clip: Path, tmp_path: Path, culprit: str

@@ -27,9 +27,18 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from stream.commands.stdout import raise_if_unread
 from stream.contracts import Event, Prediction, Status
 
 BAR_WIDTH = 16
+
+
+class PlainConsole(Console):
+    """A console whose reader may go away: that raises BrokenPipeError, in whatever thread prints."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises BrokenPipeError; rich's own would end the process, or only the thread, by SystemExit."""
+        raise BrokenPipeError("nobody reads what is printed any more")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -40,7 +49,7 @@ def console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="replace")
-    return Console(stderr=stderr, highlight=False)
+    return PlainConsole(stderr=stderr, highlight=False)
 
 
 def score_bar(score: float, style: str = "green") -> Text:
@@ -163,7 +172,8 @@ class Terminal:
             self._progress.update(task, completed=media_s)
 
     def prediction(self, prediction: Prediction) -> None:
-        """Shows what is going on at this tick."""
+        """Shows what is going on at this tick; one that nobody reads raises BrokenPipeError."""
+        raise_if_unread(self._console.file)
         self._open_up()
         latency = "" if prediction.latency_ms is None else f"  {prediction.latency_ms:.0f} ms"
         warming = "" if prediction.warm else "  warming up"

@@ -108,7 +108,7 @@ class VideoSink:
         self._live = False
         self._frames: FrameRing[tuple[Frame, int]] | None = None
         self._thread: Thread | None = None
-        self._fault: Exception | None = None
+        self._fault: BaseException | None = None
         self._told = Condition()  # guards what follows: what the sink was told, and what is drawn of it
         self._closing = False
         self._newest = -1
@@ -187,7 +187,7 @@ class VideoSink:
         """The thread: encodes until the queue is closed and empty; keeps a fault for whoever calls next."""
         try:
             self._encode(frames)
-        except Exception as error:  # noqa: BLE001  raised in the caller's thread by _raise_fault
+        except BaseException as error:  # noqa: BLE001  raised in the caller's thread by _raise_fault
             self._fault = error
             frames.close()
 
