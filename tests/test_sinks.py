@@ -11,21 +11,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from time import sleep
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from stream.contracts import Event, Frame, FrameSink, Picture, Prediction, Sink, Status
 from stream.errors import SinkError
-from stream.sinks.jsonl import EventsSink, LabelsSink
+from stream.sinks.jsonl import EventsSink, LabelsSink, event_record
 from stream.sinks.video import MAX_SIDE, VideoSink
 from stream.views.drawing import Image
 from stream.views.layout import layout
 from stream.views.overlay import Overlay
 from stream.views.timeline import Timeline
 from tests.media import moving_pictures
+from tests.process import ROOT
 
 LABELS = ("none", "wave")
 EVENT = Event("00ff00ff00ff00ff", "hall", "wave", "started", 1.23456789, None, 0.9, 0.1 + 0.2, "tiny@1a2b3c4d")
@@ -72,6 +75,15 @@ def decoded(path: Path) -> list[tuple[float, tuple[int, int]]]:
         return [(float(f.time or 0.0), (f.height, f.width)) for f in container.decode(video=0)]
 
 
+def boxes(path: Path) -> list[str]:
+    """The names of an mp4's outermost parts."""
+    content, place, names = path.read_bytes(), 0, []
+    while place < len(content):
+        names.append(content[place + 4 : place + 8].decode())
+        place += int.from_bytes(content[place : place + 4])
+    return names
+
+
 def test_labels_have_the_documented_keys_in_order(tmp_path: Path) -> None:
     sink = LabelsSink(tmp_path / "new" / "labels.jsonl", LABELS)
     sink.prediction(prediction(3))
@@ -115,11 +127,62 @@ def test_sinks_fit_the_protocols(video: VideoSink, tmp_path: Path) -> None:
         assert isinstance(video, FrameSink)
 
 
-def test_an_old_file_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("held", "kept"),
+    [
+        ('{"old": 1}\n', '{"old": 1}\n'),
+        ('{"old": 1}', '{"old": 1}\n'),
+        ('{"old": 1}\n{"id": "00ff', '{"old": 1}\n'),
+        ('{"id": "00ff', ""),
+        ('{"old": 1}\n{"long": "' + "x" * 200_000, '{"old": 1}\n'),
+        ("a note of mine", "a note of mine\n"),
+    ],
+    ids=["whole", "no line's end", "half a line", "only half a line", "half of a long line", "not ours"],
+)
+def test_lines_are_added_to_what_a_file_holds_and_half_a_line_is_cut(held: str, kept: str, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(held)
+    sink = EventsSink(path)
+    assert path.read_text() == held  # nothing was told yet
+    for _ in range(2):
+        sink.event(EVENT)
+    sink.close()
+    line = json.dumps(event_record(EVENT)) + "\n"
+    assert path.read_text() == kept + 2 * line
+
+
+def test_a_fresh_file_is_begun_where_that_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text("old\n")
-    EventsSink(path).close()
+    EventsSink(path, fresh=True).close()
     assert path.read_text() == ""
+
+
+def test_two_processes_on_one_file_tear_no_line(tmp_path: Path) -> None:
+    """Both begin on the half of a line that a third one left."""
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"id": "00ff')
+    code = (
+        "import sys; from stream.sinks.jsonl import EventsSink; from tests.test_sinks import EVENT\n"
+        f"sink = EventsSink({str(path)!r})\n"
+        "print('ready', flush=True); sys.stdin.read()\n"
+        "for _ in range(2000): sink.event(EVENT)"
+    )
+    command = [sys.executable, "-c", code]
+    children = [
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.close()
+    for child in children:
+        assert child.stdout is not None
+        child.stdout.close()
+        assert child.wait(30) == 0
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == [EVENT.id] * 4000
 
 
 @pytest.mark.parametrize("kind", ["labels", "events", "video"])
@@ -150,9 +213,8 @@ def test_what_was_told_survives_a_kill(tmp_path: Path) -> None:
         "for _ in range(500): sink.event(EVENT)\n"
         "print('told', flush=True); sys.stdin.read()"
     )
-    root = Path(__file__).parent.parent
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "told\n"
@@ -216,8 +278,7 @@ def test_close_lets_a_waiting_reader_go_and_the_file_is_whole(video: VideoSink) 
     reader.join()
     assert len(taken) == 50
     assert len(decoded(video.path)) == len(drawn(video)) < 50
-    content = video.path.read_bytes()
-    assert content.index(b"moov") < content.index(b"mdat")  # plays before it is wholly loaded
+    assert boxes(video.path) == ["ftyp", "free", "mdat", "moov"]  # an ordinary file: not one of fragments
 
 
 def test_a_live_camera_is_never_held_up(video: VideoSink) -> None:
@@ -281,10 +342,54 @@ def test_one_video_holds_one_camera(video: VideoSink, tmp_path: Path) -> None:
     assert drawn(named) == []
 
 
-def test_without_a_frame_there_is_no_file(video: VideoSink) -> None:
+def test_without_a_frame_there_is_no_file_and_an_old_one_stays(video: VideoSink) -> None:
     video.attach("hall", live=False)
     video.close()
-    assert not video.path.exists()
+    assert not video.written
+    assert list(video.path.parent.iterdir()) == []
+    video.path.write_text("old")
+    again = VideoSink(video.path, RecordingOverlay())
+    again.attach("hall", live=False)
+    again.close()
+    assert video.path.read_text() == "old"
+
+
+def test_a_video_takes_its_name_once_it_is_whole(video: VideoSink) -> None:
+    """What has it meanwhile stays, and so does what a killed run left."""
+    folder, left = video.path.parent, video.path.with_name("annotated.part.mp4")
+    for path in (video.path, left):
+        path.write_text("old")
+    video.attach("hall", live=False)
+    video.prediction(prediction(0))
+    video.frame(frame(0, moving_pictures(1)[0]), 0)
+    while not drawn(video):
+        sleep(0.01)
+    assert video.path.read_text() == "old"
+    video.close()
+    assert video.written
+    assert len(decoded(video.path)) == 1
+    assert sorted(path.name for path in folder.iterdir()) == ["annotated.mp4", "annotated.part.mp4"]
+    assert left.read_text() == "old"
+
+
+def test_a_video_plays_as_far_as_it_came_when_its_writer_is_killed(tmp_path: Path) -> None:
+    code = (
+        f"import sys; from pathlib import Path; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from stream.sinks.video import Mp4Writer; from tests.media import moving_pictures\n"
+        f"writer = Mp4Writer(Path({str(tmp_path / 'killed.mp4')!r}), 120, 160)\n"
+        "for index, picture in enumerate(moving_pictures(200, 160, 120)): writer.write(picture, index / 25)\n"
+        "print('written', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "written\n"
+        os.kill(child.pid, signal.SIGKILL)
+    assert 100 < len(decoded(tmp_path / "killed.mp4")) <= 200
+    capture, count = cv2.VideoCapture(str(tmp_path / "killed.mp4")), 0
+    while capture.read()[0]:
+        count += 1
+    assert 100 < count <= 200
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")

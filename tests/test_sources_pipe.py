@@ -90,6 +90,7 @@ def test_a_silent_pipe_holds_nobody_up(tmp_path: Path, tiny_bundle: Path, starte
         while not (labels.exists() and (labels.stat().st_size or not started)):
             assert time.monotonic() < deadline and child.poll() is None
             time.sleep(0.05)
+        time.sleep(0.5)  # it listens to signals a moment after its files are there
         asked = time.monotonic()
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)

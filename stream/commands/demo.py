@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def demo(out: Path, device: str, threads: Threads) -> None:
     """Run the embedded model on the embedded clip and score it.
 
-    Writes OUT/labels.jsonl, OUT/events.jsonl and OUT/annotated.mp4. Needs no camera, no display and no network.
+    Writes OUT/labels.jsonl, OUT/events.jsonl and OUT/annotated.mp4, afresh each time. Needs no camera, no display
+    and no network.
     """
     from stream.commands.live import media_length, run_engine, told
     from stream.commands.score import Score, read_truth
@@ -51,8 +52,8 @@ def demo(out: Path, device: str, threads: Threads) -> None:
     sinks: list[Sink] = [
         terminal,
         score,
-        LabelsSink(labels, recognizer.labels),
-        EventsSink(events),
+        LabelsSink(labels, recognizer.labels, fresh=True),
+        EventsSink(events, fresh=True),
         VideoSink(video, Overlay(recognizer.labels, recognizer.none, recognizer.model)),
     ]
     # capacity 1: a file fills whatever queue it is given, and latency would be the wait in it

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import count
@@ -77,10 +77,12 @@ def facts(rows: Mapping[str, str | Text]) -> Table:
     return table
 
 
-def print_written(console: Console, paths: Iterable[Path]) -> None:
-    """Prints where files are, each whole on a line of its own, to be copied."""
+def print_written(console: Console, paths: Iterable[Path], *, added_to: Collection[Path] = ()) -> None:
+    """Prints where files are, each whole on a line of its own, to be copied; what is in `added_to` held more before."""
     for path in paths:
-        console.print(Text.assemble(("written  ", "dim"), str(path)), soft_wrap=True)
+        console.print(
+            Text.assemble(("added to " if path in added_to else "written  ", "dim"), str(path)), soft_wrap=True
+        )
 
 
 @contextmanager

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stream.inference import Threads
     from stream.recognizer import Recognizer
     from stream.sources import Decode
-    from stream.views.overlay import Overlay
+
 
 STDOUT = Path("-")
 
@@ -49,9 +49,15 @@ def _to_file(_context: click.Context, _parameter: click.Parameter, path: Path | 
 )
 @click.argument("source")
 @model_option
-@click.option("--labels", type=click.Path(path_type=Path), help="Write every label as a line of JSON; - is stdout.")
-@click.option("--events", type=click.Path(path_type=Path), help="Write every event as a line of JSON; - is stdout.")
-@click.option("--save", type=click.Path(path_type=Path), callback=_to_file, help="Write the annotated video, .mp4.")
+@click.option(
+    "--labels", type=click.Path(path_type=Path), help="Add every label to a file, as a line of JSON; - is stdout."
+)
+@click.option(
+    "--events", type=click.Path(path_type=Path), help="Add every event to a file, as a line of JSON; - is stdout."
+)
+@click.option(
+    "--save", type=click.Path(path_type=Path), callback=_to_file, help="Write the annotated video, .mp4, anew."
+)
 @click.option("--show/--no-show", default=None, help="A window a track. Default: one camera, live or --realtime.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this long.")
 @click.option("--realtime/--fast", default=False, help="A file at its own speed, or as fast as it goes (the default).")
@@ -93,6 +99,10 @@ def watch(
     out of sight; a file may be a folder of numbered pictures or on a web server. - is standard input, lavfi: FFmpeg's
     test pictures.
 
+    Lines are added to what a file holds, so that no run costs an earlier one its history: a file that is watched twice
+    stands in it twice, its events under the same ids. A video is written as NAME.part.mp4, plays however the run ends,
+    and takes its name, and the place of an older one, when the run is over.
+
     Ctrl-C ends it cleanly: open events are ended, files are whole. A second Ctrl-C forces. In the window, q or Esc.
     """
     from stream.bundle import Bundle
@@ -101,6 +111,7 @@ def watch(
     from stream.commands.terminal import Terminal, console, facts, print_written
     from stream.engine import Engine
     from stream.recognizer import Recognizer
+    from stream.sinks.video import VideoSink
     from stream.sources import open_source
     from stream.views.live import LiveSlot
     from stream.views.overlay import Overlay
@@ -145,10 +156,13 @@ def watch(
     length = duration if cameras else media_length(watched.sources[0], duration)
     terminal = Terminal(screen, title, length=length, names=cameras.track_names if cameras else ())
     slot = LiveSlot() if shown else None
+    video = None if save is None else VideoSink(save, overlay)
+    held = [path for path in (labels, events) if path is not None and path.is_file() and path.stat().st_size]
+    files = _sinks(recognizer, labels, events)
     engine = Engine(
         recognizer,
         watched.sources,
-        [terminal, *_sinks(recognizer, overlay, labels, events, save)],
+        [terminal, *files, *([video] if video else [])],
         realtime=realtime,
         duration=duration,
         on_frame=slot.frame if slot else None,
@@ -165,7 +179,7 @@ def watch(
         {} if gate is None else {"gated": f"{recognizer.gated.total() / max(1, summary.predictions):.1%} of the ticks"}
     )
     screen.print(facts(told(summary) | gated))
-    print_written(screen, [path for path in outputs if path.exists()])  # a video without a frame is not kept
+    print_written(screen, [path for path in outputs if path != save or (video and video.written)], added_to=held)
 
 
 def _cameras_file(path: Path) -> CamerasFile:
@@ -203,13 +217,10 @@ def _refuse_overlaps(sources: list[str], outputs: list[Path]) -> None:
         taken.add(path.resolve())
 
 
-def _sinks(
-    recognizer: Recognizer, overlay: Overlay, labels: Path | None, events: Path | None, save: Path | None
-) -> list[Sink]:
-    """The sinks that were asked for; their files are there from here on."""
+def _sinks(recognizer: Recognizer, labels: Path | None, events: Path | None) -> list[Sink]:
+    """The sinks of lines that were asked for; their files are there from here on."""
     from stream.commands.stdout import StdoutSink
     from stream.sinks.jsonl import EventsSink, LabelsSink
-    from stream.sinks.video import VideoSink
 
     sinks: list[Sink] = []
     if STDOUT in (labels, events):
@@ -218,6 +229,4 @@ def _sinks(
         sinks.append(LabelsSink(labels, recognizer.labels))
     if events not in (None, STDOUT):
         sinks.append(EventsSink(events))
-    if save is not None:
-        sinks.append(VideoSink(save, overlay))
     return sinks

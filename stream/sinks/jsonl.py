@@ -1,5 +1,7 @@
 """Labels and events as lines of JSON: one write to the operating system a line, so that a kill -9 loses nothing told.
 
+Lines are added to what a file holds: a run that fails, or is started again, costs no line of an earlier one.
+
 Keys come in the order of the documentation, floats rounded to 6 places, no wall-clock time. Of what is written here
 only a label's `latency_ms` differs between two runs over the same file; how a camera is stands among its events.
 """
@@ -7,26 +9,40 @@ only a label's `latency_ms` differs between two runs over the same file; how a c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from stream.contracts import Event, Prediction, Status
 from stream.errors import SinkError
 
+if sys.platform != "win32":
+    import fcntl
+
+BLOCK = 65536
+"""Bytes in which the end of a file is looked through for where its last line begins."""
+
 
 class JsonLines:
-    """A new file that grows by whole lines."""
+    """A file that grows by whole lines, whoever else adds to it meanwhile."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Creates the file, and its folder where that is missing; what the file held before is gone.
+    def __init__(self, path: Path | str, *, fresh: bool = False) -> None:
+        """Opens the file, which is made where it is missing, as its folder is; nothing in it changes before a `write`.
+
+        Args:
+            path: where to write.
+            fresh: what the file held is gone, at once.
 
         Raises:
             SinkError: the file cannot be written.
         """
         self.path = Path(path)
+        self._is_begun = fresh
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("wb", buffering=0)
+            self._file = self.path.open("wb" if fresh else "ab", buffering=0)
         except OSError as error:
             raise SinkError(f"cannot write {self.path}: {error.strerror}; name a file in a writable folder") from error
 
@@ -38,7 +54,13 @@ class JsonLines:
         """
         line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         try:
-            written = self._file.write(line)
+            if self._is_begun:
+                written = self._file.write(line)
+            else:
+                with _alone(self._file.fileno()):
+                    self._end_last_line()
+                    written = self._file.write(line)
+                self._is_begun = True
         except OSError as error:
             raise SinkError(f"cannot write {self.path}: {error.strerror}") from error
         if written != len(line):
@@ -48,18 +70,55 @@ class JsonLines:
         """Closes the file; idempotent."""
         self._file.close()
 
+    def _end_last_line(self) -> None:
+        """Cuts off the half of a record that a killed run left; what else has no end of its line gets one."""
+        if not self.path.is_file():  # a pipe or a device holds nothing
+            return
+        with self.path.open("rb") as file:
+            start, tail = file.seek(0, os.SEEK_END), b""
+            while start and b"\n" not in tail:
+                size = min(start, max(BLOCK, len(tail)))
+                start = file.seek(start - size)
+                tail = file.read(size) + tail
+        last = tail.rpartition(b"\n")[2]
+        if last.startswith(b"{") and not _is_json(last):
+            self._file.truncate(start + len(tail) - len(last))
+        elif last:
+            self._file.write(b"\n")
+
+
+@contextmanager
+def _alone(file: int) -> Iterator[None]:
+    """Keeps other processes from the same block on the same file; on Windows it does not."""
+    if sys.platform == "win32":
+        yield
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
 
 class LabelsSink:
     """Writes every prediction as a line of JSON."""
 
-    def __init__(self, path: Path | str, labels: Sequence[str]) -> None:
-        """Creates the file; `labels` are the bundle's, in the order of `Prediction.scores`.
+    def __init__(self, path: Path | str, labels: Sequence[str], *, fresh: bool = False) -> None:
+        """Opens the file; `labels` are the bundle's, in the order of `Prediction.scores`; `fresh` as in `JsonLines`.
 
         Raises:
             SinkError: the file cannot be written.
         """
         self._labels = tuple(labels)
-        self._lines = JsonLines(path)
+        self._lines = JsonLines(path, fresh=fresh)
 
     def prediction(self, prediction: Prediction) -> None:
         """Writes one label.
@@ -83,13 +142,13 @@ class LabelsSink:
 class EventsSink:
     """Writes every event, and every change of how a camera is, as a line of JSON."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Creates the file.
+    def __init__(self, path: Path | str, *, fresh: bool = False) -> None:
+        """Opens the file; `fresh` as in `JsonLines`.
 
         Raises:
             SinkError: the file cannot be written.
         """
-        self._lines = JsonLines(path)
+        self._lines = JsonLines(path, fresh=fresh)
 
     def prediction(self, prediction: Prediction) -> None:
         """Leaves labels to `LabelsSink`."""

@@ -21,6 +21,7 @@ from stream.contracts import Event, Frame, Prediction, Status
 from stream.errors import SinkError
 from stream.geometry import to_bgr
 from stream.ring import FrameRing
+from stream.sinks.draft import Draft
 from stream.views.drawing import Image
 from stream.views.layout import layout
 from stream.views.overlay import Overlay
@@ -29,6 +30,8 @@ from stream.views.timeline import Timeline
 TIME_BASE = Fraction(1, 90_000)
 MAX_SIDE = 4096
 """Pixels that hardware decodes of an H.264 picture, a side: NVIDIA's support matrix for NVDEC, for one."""
+WHATEVER_COMES = {"movflags": "+hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}
+"""Makes an mp4 that plays wherever its writer is killed, but for the last seconds, and an ordinary one at its end."""
 
 
 class Mp4Writer:
@@ -41,7 +44,7 @@ class Mp4Writer:
             av.error.FFmpegError: the file or the encoder cannot be opened.
         """
         # By its absolute path: FFmpeg would take 12:30.mp4 for a protocol.
-        self._container = av.open(path.absolute(), "w", format="mp4", options={"movflags": "+faststart"})
+        self._container = av.open(path.absolute(), "w", format="mp4", options=WHATEVER_COMES)
         options = {"preset": "veryfast", "crf": "21", "g": "60"}
         self._stream: VideoStream = self._container.add_stream("libx264", rate=30, options=options)
         self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "yuv420p"
@@ -81,13 +84,18 @@ class VideoSink:
     Of a file every frame is taken: the reader waits while the queue is full, and frame i is drawn with the newest
     prediction whose tick is at or before it, waiting for that prediction where need be. A live camera's frames are
     drawn with the newest prediction there is, and the oldest are dropped when encoding falls behind.
+
+    Attributes:
+        path: the file's.
+        written: True once the file is whole and there.
     """
 
     def __init__(self, path: Path | str, overlay: Overlay, *, camera: str | None = None, capacity: int = 8) -> None:
-        """Creates the file.
+        """Makes the sink; the file is begun, beside `path`, with the first frame.
 
         Args:
-            path: where to write; its folder is made where missing. Without a single frame no file is left.
+            path: what the file is called once it is whole (stream.sinks.draft); its folder is made where missing.
+                Without a single frame nothing is written, and what was there stays.
             overlay: draws.
             camera: whose frames to take; None where the run has one camera.
             capacity: frames that may wait to be encoded.
@@ -96,11 +104,8 @@ class VideoSink:
             SinkError: the file cannot be written.
         """
         self.path = Path(path)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.open("wb").close()
-        except OSError as error:
-            raise SinkError(f"cannot write {self.path}: {error.strerror}; name a file in a writable folder") from error
+        self._draft = Draft(self.path)
+        self.written = False
         self._overlay = overlay
         self._only = camera
         self._camera: str | None = None
@@ -179,8 +184,6 @@ class VideoSink:
         if self._frames is not None and self._thread is not None:
             self._frames.close()
             self._thread.join()
-        if self.path.is_file() and self.path.stat().st_size == 0:
-            self.path.unlink()
         self._raise_fault()
 
     def _run(self, frames: FrameRing[tuple[Frame, int]]) -> None:
@@ -199,11 +202,14 @@ class VideoSink:
                 frame, tick = item
                 picture = self._annotated(frame, tick)
                 if writer is None:
-                    writer = Mp4Writer(self.path, *picture.shape[:2])
+                    writer = Mp4Writer(self._draft.begin(), *picture.shape[:2])
                 writer.write(picture, clock.seconds(frame))
         finally:
             if writer is not None:
                 writer.close()
+        if writer is not None:
+            self._draft.finish()
+            self.written = True
 
     def _annotated(self, frame: Frame, tick: int) -> Image:
         """The frame's picture, with what was known by `tick` drawn around it; even sides, for 4:2:0 colour."""
@@ -227,7 +233,7 @@ class VideoSink:
         """Raises what went wrong in the thread, once."""
         fault, self._fault = self._fault, None
         if isinstance(fault, OSError | av.error.FFmpegError):
-            raise SinkError(f"cannot write {self.path}: {fault.strerror}") from fault
+            raise SinkError(f"cannot write {self.path}: {fault.strerror}{self._draft.left()}") from fault
         if fault is not None:
             raise fault
 
