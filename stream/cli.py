@@ -121,13 +121,15 @@ def actionstream() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Exit status of one command line, `sys.argv` where `args` is None."""
     debug = False
+    _occupy_closed_streams()
     try:
         with actionstream.make_context("actionstream", list(sys.argv[1:] if args is None else args)) as context:
             try:
                 actionstream.invoke(context)
             finally:
                 debug = "debug" in context.meta
-        sys.stdout.flush()  # here, where a reader that went away is still caught
+        if sys.stdout is not None:  # which it is where whoever started us closed it
+            sys.stdout.flush()  # here, where a reader that went away is still caught
         return 0
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -146,6 +148,15 @@ def main(args: Sequence[str] | None = None) -> int:
             click.echo(without_logins("".join(traceback.format_exception(error))), err=True, nl=False)
         click.echo(f"actionstream: {without_logins(_one_line(error))}", err=True)
         return 1
+
+
+def _occupy_closed_streams() -> None:
+    """Opens nothing in the place of a standard stream that is closed: else the next file were taken for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
 
 
 def _load(entry: EntryPoint) -> click.Command:
@@ -198,7 +209,8 @@ def _reader_is_gone(error: BaseException | None) -> bool:
 
 def _silence_stdout() -> None:
     """Points stdout at nothing, so that the interpreter's last flush does not fail aloud."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

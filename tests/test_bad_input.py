@@ -122,3 +122,9 @@ def test_a_webcam_that_is_not_there(command: tuple[str, ...], tiny_bundle: Path,
 def test_a_device_that_is_not_there(tiny_bundle: Path, h264_clip: Path) -> None:
     done = run("watch", h264_clip, "--model", tiny_bundle, "--device", "cuda", CUDA_VISIBLE_DEVICES="-1")
     assert "cuda" in refusal(done)
+
+
+@pytest.mark.parametrize("address", ["", " "])
+def test_no_address_is_not_the_folder_one_is_in(address: str, tiny_bundle: Path) -> None:
+    """`watch "$CAMERA"`, with the variable unset."""
+    assert "got nothing; is the variable that holds it set?" in refusal(run("watch", address, "--model", tiny_bundle))

@@ -73,6 +73,8 @@ def test_the_choices_are_those_of_the_library() -> None:
         (["watch", "0", "--size", "big"], "expected a size such as 1280x720"),
         (["watch", "0", "--duration", "0"], "--duration"),
         (["watch", "0", "--save", "-"], "a video cannot go to stdout"),
+        (["watch", "0", "--save", "out.avi"], "expected a name that ends in .mp4, got out.avi"),
+        (["watch", "0", "--save", "out"], "expected a name that ends in .mp4, got out"),
         (["record", "../wave"], "expected a name that can be a folder"),
     ],
 )
@@ -207,6 +209,25 @@ def test_a_pipe_that_nobody_reads_is_known_before_a_write() -> None:
             raise_if_unread(pipe)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell that closes a stream is meant")
+def test_a_stream_that_is_closed_is_no_defect(tiny_bundle: Path, walk_clip: Path, tmp_path: Path) -> None:
+    def said(words: str) -> tuple[int, str]:
+        command = f"{sys.executable} -m stream.cli watch {words} --model {tiny_bundle} --no-show"
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stderr
+
+    events = tmp_path / "events.jsonl"
+    assert said(f"{walk_clip} --events {events} >&-") == (0, "")
+    assert all(json.loads(line) for line in events.read_text().splitlines())
+    status, told = said(f"{walk_clip} --labels - >&-")
+    assert status == 1 and told.startswith("actionstream: stdout is closed") and told.count("\n") == 1
+    for words in ("- <&-", "- </dev/null"):
+        status, told = said(words)
+        assert status == 1 and "nothing came on standard input" in told and told.count("\n") == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_watch_leaves_whole_files(
     number: signal.Signals, tiny_bundle: Path, h264_clip: Path, tmp_path: Path
@@ -230,16 +251,35 @@ def test_interrupted_watch_leaves_whole_files(
         assert sum(1 for _ in container.decode(video=0)) > 0
 
 
-def test_a_second_interrupt_forces(tiny_bundle: Path) -> None:
+def test_signals_that_come_at_once_are_one(tiny_bundle: Path, walk_clip: Path, tmp_path: Path) -> None:
+    """As `timeout -s INT` sends them, to the process and to its group: the video is lost where the second forces."""
+    labels, video = tmp_path / "labels.jsonl", tmp_path / "annotated.mp4"
+    files = ("--labels", labels, "--save", video, "--no-show")
+    with start("watch", walk_clip, "--model", tiny_bundle, "--realtime", *files) as process:
+        while not (labels.exists() and labels.read_bytes()):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode in (0, 130), err  # 130: the second came after the end, while the summary was printed
+    with av.open(video) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 0
+
+
+def test_a_later_interrupt_forces(tiny_bundle: Path) -> None:
     """While a camera that never answers is being opened nothing can stop its thread: the engine waits a while."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/stream"
         with start("watch", url, "--model", tiny_bundle) as process:
             connection, _ = server.accept()
             with connection:
-                process.send_signal(signal.SIGINT)
-                time.sleep(0.3)
-                process.send_signal(signal.SIGINT)
+                asked = time.monotonic()
+                while process.poll() is None:
+                    process.send_signal(signal.SIGINT)
+                    time.sleep(0.05)
+                assert time.monotonic() - asked > 0.9
                 out, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
     assert out == ""

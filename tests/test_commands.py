@@ -125,7 +125,7 @@ def test_watch_refuses_an_output_that_cannot_be_written(
     option: str, tiny_bundle: Path, h264_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    out = tmp_path / "file" / "out"
+    out = tmp_path / "file" / "out.mp4"
     assert main(["watch", str(h264_clip), "--model", str(tiny_bundle), option, str(out)]) == 1
     assert str(out) in capsys.readouterr().err
 

@@ -37,7 +37,10 @@ def test_a_run_that_went_well_is_told_in_four_rows() -> None:
 
 def test_whatever_was_lost_is_told_in_a_row_of_its_own() -> None:
     bad = replace(CAMERA, faults=2, corrupt=3, reopened=4, error="hung up")
-    summary = replace(GOOD, cameras={"door": bad, "yard": bad}, undelivered=5, unsaved=6, overloaded_s=1.5)
+    never = replace(CAMERA, frames=0, error="nothing listens")
+    summary = replace(
+        GOOD, cameras={"door": bad, "yard": bad, "hall": never}, undelivered=5, unsaved=6, overloaded_s=1.5
+    )
     rows = {name: words for name, words in told(summary).items() if name not in told(GOOD)}
     assert rows == {
         "damaged": "6 packets, passed over",
@@ -46,6 +49,7 @@ def test_whatever_was_lost_is_told_in_a_row_of_its_own() -> None:
         "undelivered": "5 results, an output fell behind",
         "unsaved": "6 frames, the video fell behind",
         "reopened": "8 times",
+        "not reached": "nothing listens",
         "ended early": "hung up; hung up",
     }
 

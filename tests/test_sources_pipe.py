@@ -57,10 +57,13 @@ def test_a_file_as_standard_input(tmp_path: Path) -> None:
         assert len(read(file)[0]) == 20
 
 
-@pytest.mark.parametrize("data", [b"", b"Dear all,\nno video here.\n" * 500])
-def test_what_is_no_video_gets_one_line(data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "nothing came on standard input"), (b"Dear all,\nno video here.\n" * 500, "expected video")],
+)
+def test_what_is_no_video_gets_one_line(data: bytes, words: str) -> None:
     told = read(subprocess.PIPE, data)[0]
-    assert told.startswith("SourceOpenError stdin: expected video") and "\n" not in told
+    assert told.startswith(f"SourceOpenError stdin: {words}") and "\n" not in told
 
 
 def test_a_file_that_cannot_be_read_from_its_beginning_gets_one_line(tmp_path: Path) -> None:

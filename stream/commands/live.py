@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +20,7 @@ from stream.views.overlay import Overlay
 from stream.views.window import display_error, watch
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
+FORCE_S = 1.0  # after the first signal, from when on another one is meant as another
 
 
 def run_engine(
@@ -41,18 +43,22 @@ def run_engine(
 
 @contextmanager
 def _stopped_by_signals(engine: Engine, terminal: Terminal) -> Iterator[list[int]]:
-    """The signals that came so far: the first Ctrl-C (or SIGTERM) inside stops the engine, the second the process."""
-    came: list[int] = []
+    """The signals that came so far: the first Ctrl-C (or SIGTERM) inside stops the engine, a later one the process.
 
-    def force(number: int, _: FrameType | None) -> None:
-        terminal.give_up()
-        os._exit(128 + number)
+    Later by `FORCE_S`: `timeout -s INT` and a supervisor signal a process and its group, which are two of one wish.
+    """
+    came: list[int] = []
+    first_at = 0.0
 
     def stop(number: int, _: FrameType | None) -> None:
+        nonlocal first_at
+        if not came:
+            first_at = time.monotonic()
+        elif time.monotonic() - first_at >= FORCE_S:
+            terminal.give_up()
+            os._exit(128 + number)
         came.append(number)
         engine.stop()
-        for each in STOPPING:
-            signal.signal(each, force)
 
     before = {number: signal.signal(number, stop) for number in STOPPING}
     try:
@@ -87,7 +93,7 @@ def media_length(source: Source, duration: float | None) -> float | None:
 
 
 def told(summary: Summary) -> dict[str, str]:
-    """The run in words, by topic; an error's words where a camera ended early."""
+    """The run in words, by topic; an error's words where a camera ended early, or never gave a frame."""
     cameras = summary.cameras.values()
     frames, ticks, dropped = (sum(getattr(c, name) for c in cameras) for name in ("frames", "ticks", "dropped"))
     media = max((camera.media_s for camera in cameras), default=0.0)
@@ -113,6 +119,8 @@ def told(summary: Summary) -> dict[str, str]:
         rows["unsaved"] = f"{summary.unsaved} frames, the video fell behind"
     if reopened := sum(camera.reopened for camera in cameras):
         rows["reopened"] = f"{reopened} times"
-    if errors := [camera.error for camera in cameras if camera.error]:
+    if errors := [camera.error for camera in cameras if camera.error and not camera.frames]:
+        rows["not reached"] = "; ".join(errors)
+    if errors := [camera.error for camera in cameras if camera.error and camera.frames]:
         rows["ended early"] = "; ".join(errors)
     return rows

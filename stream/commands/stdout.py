@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO
 
 from stream.contracts import Event, Prediction, Status
+from stream.errors import SinkError
 from stream.sinks.jsonl import event_record, label_record, status_record
 
 
@@ -18,7 +19,13 @@ class StdoutSink:
     """Writes labels, events or both. A reader that went away raises BrokenPipeError, which ends the run."""
 
     def __init__(self, labels: Sequence[str], *, with_labels: bool, with_events: bool) -> None:
-        """Makes the sink; `labels` are the bundle's, in the order of `Prediction.scores`."""
+        """Makes the sink; `labels` are the bundle's, in the order of `Prediction.scores`.
+
+        Raises:
+            SinkError: stdout is closed.
+        """
+        if sys.stdout is None:
+            raise SinkError("stdout is closed, expected a file or a pipe for lines; leave out >&-, or name a file")
         self._labels = tuple(labels)
         self._with_labels = with_labels
         self._with_events = with_events
@@ -57,9 +64,10 @@ def raise_if_unread(stream: IO[str]) -> None:
         return
     try:
         number = stream.fileno()
+        is_pipe = stat.S_ISFIFO(os.fstat(number).st_mode)
     except (OSError, ValueError):  # no file of the system: in memory, or closed
         return
-    if not stat.S_ISFIFO(os.fstat(number).st_mode):
+    if not is_pipe:
         return
     poll = select.poll()
     poll.register(number, 0)

@@ -18,6 +18,7 @@ from stream.commands.options import (
     model_option,
     runtime_options,
 )
+from stream.commands.outputs import STDOUT, named, refuse_overlaps
 
 if TYPE_CHECKING:
     from stream.config import CamerasFile
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
     from stream.inference import Threads
     from stream.recognizer import Recognizer
     from stream.sources import Decode
-
-
-STDOUT = Path("-")
-
-
-def _to_file(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    """`path`, which is no pipe: an mp4 is completed by going back to its beginning."""
-    if path == STDOUT:
-        raise click.BadParameter("expected the name of a file: a video cannot go to stdout")
-    return path
 
 
 @click.command(
@@ -49,14 +40,10 @@ def _to_file(_context: click.Context, _parameter: click.Parameter, path: Path | 
 )
 @click.argument("source")
 @model_option
+@click.option("--labels", type=click.Path(path_type=Path), help="Add every label as a line of JSON; - is stdout.")
+@click.option("--events", type=click.Path(path_type=Path), help="Add every event as a line of JSON; - is stdout.")
 @click.option(
-    "--labels", type=click.Path(path_type=Path), help="Add every label to a file, as a line of JSON; - is stdout."
-)
-@click.option(
-    "--events", type=click.Path(path_type=Path), help="Add every event to a file, as a line of JSON; - is stdout."
-)
-@click.option(
-    "--save", type=click.Path(path_type=Path), callback=_to_file, help="Write the annotated video, .mp4, anew."
+    "--save", type=click.Path(path_type=Path), callback=named(".mp4"), help="Write the annotated video, .mp4."
 )
 @click.option("--show/--no-show", default=None, help="A window a track. Default: one camera, live or --realtime.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this long.")
@@ -103,7 +90,8 @@ def watch(
     stands in it twice, its events under the same ids. A video is written as NAME.part.mp4, plays however the run ends,
     and takes its name, and the place of an older one, when the run is over.
 
-    Ctrl-C ends it cleanly: open events are ended, files are whole. A second Ctrl-C forces. In the window, q or Esc.
+    Ctrl-C ends it cleanly: open events are ended, files are whole. Ctrl-C again, a second later,
+    forces. In the window, q or Esc.
     """
     from stream.bundle import Bundle
     from stream.commands.cameras import Watched, batch_sizes, open_cameras
@@ -148,7 +136,7 @@ def watch(
     lasting = realtime or any(each.live for each in watched.sources)
     shown = wants_window(bool(show) if cameras else show, lasting=lasting)
     outputs = [path for path in (labels, events, save) if path is not None and path != STDOUT]
-    _refuse_overlaps([source, *(each.url for each in watched.sources)], outputs)
+    refuse_overlaps([source, *(each.url for each in watched.sources)], outputs)
 
     overlay = Overlay(recognizer.labels, recognizer.none, recognizer.model)
     screen = console(stderr=STDOUT in (labels, events))
@@ -204,17 +192,6 @@ def _refuse_one_video_of_several(save: Path | None, tracks: Sequence[str]) -> No
 
     if save is not None and len(tracks) > 1:
         raise ConfigError(f"--save: a video holds one camera or region, got {', '.join(tracks)}; watch one by itself")
-
-
-def _refuse_overlaps(sources: list[str], outputs: list[Path]) -> None:
-    """Raises ConfigError where a file would be written over a source, or twice."""
-    from stream.errors import ConfigError
-
-    taken = {Path(source).resolve() for source in sources}
-    for path in outputs:
-        if path.resolve() in taken and not path.is_char_device():  # /dev/null may be named as often as one likes
-            raise ConfigError(f"{path}: this command reads or writes that file already; name another one")
-        taken.add(path.resolve())
 
 
 def _sinks(recognizer: Recognizer, labels: Path | None, events: Path | None) -> list[Sink]:

@@ -71,10 +71,14 @@ def open_source(
         decode: the device that decodes; software if None.
 
     Raises:
-        SourceOpenError: no such file, a folder without pictures, or an address of a kind that is not known.
+        SourceOpenError: no address, no such file, a folder without pictures, or an address of no known kind.
         ConfigError: a variable that is not set, or a format that does not exist.
     """
     address = str(url)
+    if not address.strip():
+        raise SourceOpenError(
+            "expected a camera's address or a file's name, got nothing; is the variable that holds it set?"
+        )
     index = webcam_index(address)
     if index is not None:
         return WebcamSource(

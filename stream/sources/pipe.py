@@ -46,9 +46,12 @@ class PipeSource(ConnectedSource):
             yield from super().frames(session)
 
     def _target(self) -> Target:
-        return Target(_Pipe(self._closing))
+        self._pipe = _Pipe(self._closing)
+        return Target(self._pipe)
 
     def _reason(self, error: av.FFmpegError | ValueError, waited: float) -> str:
+        if not self._pipe.came:
+            return "nothing came on standard input; pipe a stream into this command, such as MPEG-TS of ffmpeg"
         return self._end(getattr(error, "strerror", None) or "it cannot be understood")
 
     def _end(self, broken: str | None) -> str:
@@ -59,9 +62,14 @@ class PipeSource(ConnectedSource):
 
 
 class _Pipe:
-    """Standard input for FFmpeg to read; a read ends where the source is closed."""
+    """Standard input for FFmpeg to read; a read ends where the source is closed.
+
+    Attributes:
+        came: bytes so far.
+    """
 
     def __init__(self, closing: Flag) -> None:
+        self.came = 0
         self._closing = closing
 
     def read(self, size: int) -> bytes:
@@ -69,5 +77,7 @@ class _Pipe:
         while not self._closing.is_set():
             # On Windows only sockets can be waited for: there a silent pipe is left behind by whoever stops.
             if sys.platform == "win32" or select.select([STDIN], [], [], POLL_S)[0]:
-                return os.read(STDIN, size)
+                data = os.read(STDIN, size)
+                self.came += len(data)
+                return data
         return b""
