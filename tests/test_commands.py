@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
-
-
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
