@@ -17,6 +17,7 @@ import keras
 import onnx
 import tensorflow as tf
 
+from export.canonical import canonicalize
 from export.rewrites import keep_zero_padding, spell_out_erfc
 from stream.errors import BundleError
 from train.models import Network, StateTensor, step
@@ -54,6 +55,8 @@ def convert(network: Network) -> Graphs:
 def to_onnx(model: keras.Model, input: str, output: str, states: tuple[StateTensor, ...]) -> bytes:
     """Returns the one-step `model` as a graph from `input` and states to `output` and next states, N left open.
 
+    The same weights give the same bytes, in any process.
+
     Raises:
         BundleError: as `convert`.
     """
@@ -77,8 +80,11 @@ def to_onnx(model: keras.Model, input: str, output: str, states: tuple[StateTens
     for value in (*graph.graph.input, *graph.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     _check(graph, model, [spec.name for spec in signature], outputs)
+    inputs = [spec.name for spec in signature]
+    graph.graph.input.sort(key=lambda value: inputs.index(value.name))
     graph.graph.output.sort(key=lambda value: outputs.index(value.name))  # TensorFlow sorts them by name
-    return bytes(graph.SerializeToString())
+    canonicalize(graph)
+    return bytes(graph.SerializeToString(deterministic=True))
 
 
 @contextmanager
