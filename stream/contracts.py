@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -162,7 +163,8 @@ class Event:
     """The start, or the end, of something.
 
     Attributes:
-        id: 16 hex digits, the hash of camera, session, label, start tick and bundle: the same file, the same ids.
+        id: 16 hex digits, the hash of camera, session, label, start tick and bundle: the same file, the same ids. An
+            engine makes those of a live camera its run's own: no two runs have one in common.
         camera, label: where and what.
         kind: started | updated | ended.
         start: media seconds of the first tick over the enter threshold.
@@ -170,6 +172,8 @@ class Event:
         peak: highest smoothed score so far.
         delay: media seconds from `start` to the tick that confirmed it.
         model: bundle name and the first 8 digits of its hash, `figures@1a2b3c4d`.
+        session: the one that `start` and `end` are times of.
+        at: when it was known, by this machine's clock, in UTC; of live cameras in an engine, else None.
     """
 
     id: str
@@ -181,6 +185,8 @@ class Event:
     peak: float
     delay: float
     model: str
+    session: int = 0
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -194,6 +200,7 @@ class Status:
             is tried again. `degraded`: frames come, but not as they should. `failed`: it is not tried again.
         reason: in plain words, without secrets; empty at `online`.
         away: seconds without a frame so far; 0 where frames come without a break.
+        at: as in `Event`.
     """
 
     camera: str
@@ -201,6 +208,7 @@ class Status:
     health: Health
     reason: str
     away: float
+    at: datetime | None = None
 
     @property
     def is_away(self) -> bool:

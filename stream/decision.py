@@ -185,6 +185,7 @@ def _started(settings: Settings, moment: Moment, label: str, run: Run) -> Event:
         peak=run.peak,
         delay=moment.time - run.start,
         model=settings.model,
+        session=moment.session,
     )
 
 

@@ -8,9 +8,9 @@ are taken (stream.turns) and live cameras slowed down (stream.overload); signals
 call `stop`.
 
 Shutdown, in this order: sources are told to close; rings close; the current step ends; open events are ended; sinks
-are told the rest, flushed and closed; readers are joined. After `stop` all that takes 2 seconds at most, whatever a
-camera does, or a sink that stands still: a thread that does not end by then is left behind, and that is logged. Only
-a sink that is completing its file is waited for, as long as it takes: cut off, a video would be lost.
+are told the rest, flushed and closed; readers are joined. After `stop` all that takes 2 seconds at most: a thread that
+does not end by then, of a camera or of a sink that stands still, is left behind, and that is logged. Only a sink that
+is completing its file is waited for, as long as it takes: cut off, a video would be lost.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ class Engine:
         for (reader, tick), (prediction, events) in zip(turn.ticks, judged, strict=True):
             latency_ms = (time.monotonic() - tick.arrived) * 1000
             self._latency.add(latency_ms)
-            prediction = replace(prediction, latency_ms=latency_ms)
+            prediction, events = replace(prediction, latency_ms=latency_ms), tuple(map(reader.dated, events))
             self._outlets.put((*events, prediction), live=reader.source.live)
             results.append((prediction, events))
         if self._on_prediction is not None:
@@ -286,7 +286,7 @@ class Engine:
 
     def _finish(self, reader: Reader) -> None:
         """Ends the open events of a camera and frees its state."""
-        events = tuple(event for track in reader.tracks for event in self._recognizer.finish(track.name))
+        events = tuple(reader.dated(event) for track in reader.tracks for event in self._recognizer.finish(track.name))
         if events:
             self._outlets.put(events, live=reader.source.live)
 

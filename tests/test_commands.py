@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -154,34 +153,6 @@ def test_watch_does_not_claim_a_video_that_it_did_not_keep(
     assert not video.exists()
     assert f"written  {labels}" in shown
     assert str(video) not in shown
-
-
-def test_a_watch_that_never_starts_leaves_what_is_there(
-    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    events, labels, video = (tmp_path / name for name in ("events.jsonl", "labels.jsonl", "video.mp4"))
-    for path in (events, labels, video):
-        path.write_text("old")
-    files = ["--events", str(events), "--labels", str(labels), "--save", str(video)]
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"rtsp://127.0.0.1:{server.getsockname()[1]}/stream"
-    assert main(["watch", url, "--model", str(tiny_bundle), *files]) == 1
-    assert "nothing listens" in capsys.readouterr().err
-    assert [path.read_text() for path in (events, labels, video)] == ["old"] * 3
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_a_second_watch_adds_its_lines_and_makes_the_video_anew(
-    tiny_bundle: Path, h264_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    events, video = tmp_path / "events.jsonl", tmp_path / "video.mp4"
-    command: list[str | Path] = ["watch", h264_clip, "--model", tiny_bundle, "--events", events, "--save", video]
-    assert f"written  {events}" in say(command, capsys)
-    once = events.read_text()
-    shown = say(command, capsys)
-    assert f"added to {events}" in shown and f"written  {video}" in shown
-    assert events.read_text() == 2 * once
-    assert len(pictures_of(video)) == 75
 
 
 def test_watch_follows_a_camera(tiny_bundle: Path, h264_clip: Path, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from time import sleep
 
 import av
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -118,6 +118,16 @@ def test_how_a_camera_is_stands_among_its_events(tmp_path: Path) -> None:
         '"away": 0.333333}'
     ]
     assert (tmp_path / "labels.jsonl").read_text() == ""
+
+
+def test_of_live_cameras_it_is_told_when_and_in_which_session(tmp_path: Path) -> None:
+    at = datetime(2026, 3, 9, 15, 2, 11, 482600, timezone(timedelta(hours=1)))
+    with closing(EventsSink(tmp_path / "events.jsonl")) as sink:
+        sink.event(replace(EVENT, session=3, at=at))
+        sink.status(Status("hall", 3, "online", "", 0.0, at))
+    event, status = (json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines())
+    assert list(event.items())[-2:] == [("session", 3), ("at", "2026-03-09T14:02:11.482Z")]
+    assert list(status.items())[-1] == ("at", "2026-03-09T14:02:11.482Z")
 
 
 def test_sinks_fit_the_protocols(video: VideoSink, tmp_path: Path) -> None:
@@ -340,56 +350,6 @@ def test_one_video_holds_one_camera(video: VideoSink, tmp_path: Path) -> None:
     named.prediction(prediction(0))
     named.close()
     assert drawn(named) == []
-
-
-def test_without_a_frame_there_is_no_file_and_an_old_one_stays(video: VideoSink) -> None:
-    video.attach("hall", live=False)
-    video.close()
-    assert not video.written
-    assert list(video.path.parent.iterdir()) == []
-    video.path.write_text("old")
-    again = VideoSink(video.path, RecordingOverlay())
-    again.attach("hall", live=False)
-    again.close()
-    assert video.path.read_text() == "old"
-
-
-def test_a_video_takes_its_name_once_it_is_whole(video: VideoSink) -> None:
-    """What has it meanwhile stays, and so does what a killed run left."""
-    folder, left = video.path.parent, video.path.with_name("annotated.part.mp4")
-    for path in (video.path, left):
-        path.write_text("old")
-    video.attach("hall", live=False)
-    video.prediction(prediction(0))
-    video.frame(frame(0, moving_pictures(1)[0]), 0)
-    while not drawn(video):
-        sleep(0.01)
-    assert video.path.read_text() == "old"
-    video.close()
-    assert video.written
-    assert len(decoded(video.path)) == 1
-    assert sorted(path.name for path in folder.iterdir()) == ["annotated.mp4", "annotated.part.mp4"]
-    assert left.read_text() == "old"
-
-
-def test_a_video_plays_as_far_as_it_came_when_its_writer_is_killed(tmp_path: Path) -> None:
-    code = (
-        f"import sys; from pathlib import Path; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from stream.sinks.video import Mp4Writer; from tests.media import moving_pictures\n"
-        f"writer = Mp4Writer(Path({str(tmp_path / 'killed.mp4')!r}), 120, 160)\n"
-        "for index, picture in enumerate(moving_pictures(200, 160, 120)): writer.write(picture, index / 25)\n"
-        "print('written', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "written\n"
-        os.kill(child.pid, signal.SIGKILL)
-    assert 100 < len(decoded(tmp_path / "killed.mp4")) <= 200
-    capture, count = cv2.VideoCapture(str(tmp_path / "killed.mp4")), 0
-    while capture.read()[0]:
-        count += 1
-    assert 100 < count <= 200
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")

@@ -2,8 +2,9 @@
 
 Lines are added to what a file holds: a run that fails, or is started again, costs no line of an earlier one.
 
-Keys come in the order of the documentation, floats rounded to 6 places, no wall-clock time. Of what is written here
-only a label's `latency_ms` differs between two runs over the same file; how a camera is stands among its events.
+Keys come in the order of the documentation, floats rounded to 6 places. Of what is written here only a label's
+`latency_ms` differs between two runs over the same file; events of live cameras say when they were known, too, and how
+such a camera is stands among them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from stream.contracts import Event, Prediction, Status
@@ -191,8 +193,8 @@ def label_record(prediction: Prediction, labels: Sequence[str]) -> dict[str, obj
 
 
 def event_record(event: Event) -> dict[str, object]:
-    """An event as JSON has it: keys in the documented order; `end` is null while it is on."""
-    return {
+    """An event as JSON has it: keys in the documented order; `end` is null while it is on; of a file without `at`."""
+    record: dict[str, object] = {
         "id": event.id,
         "camera": event.camera,
         "label": event.label,
@@ -203,11 +205,12 @@ def event_record(event: Event) -> dict[str, object]:
         "delay": _rounded(event.delay),
         "model": event.model,
     }
+    return record if event.at is None else record | {"session": event.session, "at": _utc(event.at)}
 
 
 def status_record(status: Status) -> dict[str, object]:
     """How a camera is as JSON has it, in a line among the events, told apart by its `kind`."""
-    return {
+    record: dict[str, object] = {
         "camera": status.camera,
         "kind": "camera",
         "status": status.health,
@@ -215,6 +218,12 @@ def status_record(status: Status) -> dict[str, object]:
         "session": status.session,
         "away": _rounded(status.away),
     }
+    return record if status.at is None else record | {"at": _utc(status.at)}
+
+
+def _utc(at: datetime) -> str:
+    """`2026-03-09T14:02:11.482Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _rounded(value: float | None) -> float | None:
