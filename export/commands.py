@@ -273,9 +273,12 @@ def verify(
     from export.verify import verify as prove
     from stream.bundle import Bundle
     from stream.commands.cameras import GPU_SIZES, batch_sizes
+    from stream.commands.places import open_file
     from stream.commands.terminal import console, steps_left
 
     told = console(stderr=as_json)
+    if written:
+        open_file(written, "--report")
     with steps_left(told, f"verifying {bundle}", 4) as advance:
         found = Bundle.load(bundle)
         rows = found.spec.max_batch or batch_sizes(GPU_SIZES[-1], device)[-1]

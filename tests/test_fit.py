@@ -114,6 +114,8 @@ def test_a_run_folder_is_whole(run: Run) -> None:
     metrics = json.loads((run.folder / "metrics.json").read_text())
     assert metrics["clips"]["clips"] == metrics["placed"]["clips"] == 3
     assert metrics["streams"]["streams"] == 2
+    kept = [each for part in run.provenance["metrics"].values() if isinstance(part, dict) for each in part.values()]
+    assert kept and all(float(f"{each:.4g}") == each for each in kept if isinstance(each, float))
     assert (run.folder / "learning-curves.png").read_bytes().startswith(b"\x89PNG")
 
 

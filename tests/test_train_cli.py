@@ -15,10 +15,11 @@ from click.testing import CliRunner, Result
 
 from export.pack import pack
 from stream.contracts import Input
-from stream.errors import StreamError
+from stream.errors import SinkError, StreamError
 from tests.media import encode_h264
 from tests.process import run
 from train.commands import calibrate, evaluate, train
+from train.data.commands import check
 from train.models import ModelSettings, build
 from train.runs import Run, load_run, save_run
 from train.settings import InputSettings, Recipe, read_recipe
@@ -198,6 +199,18 @@ def test_a_report_is_one_page(
     assert page.name == "report.html" and "report.html" in result.stdout.replace("\n", "")
     text = page.read_text(encoding="utf-8")
     assert "12 recordings" in text and "Clips taken for something else" in text and "stream_0000" in text
+
+
+def test_where_it_writes_is_tried_before_the_work(untrained: Run, class_folders: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cache = ["--cache", tmp_path / "cache"]
+    result = invoke(evaluate, [untrained.folder, class_folders, *cache, "--report", tmp_path / "file" / "report"])
+    assert isinstance(result.exception, SinkError) and "--report: cannot write into" in str(result.exception)
+    result = invoke(check, [class_folders, *cache, "--grid", tmp_path / "file" / "grid.png"])
+    assert isinstance(result.exception, SinkError) and "--grid: cannot write into" in str(result.exception)
+    result = invoke(check, [class_folders, *cache, "--grid", tmp_path / "grid.txt"])
+    assert "expected a name that ends with .png" in str(result.exception)
+    assert not list((tmp_path / "cache").glob("??"))  # nothing was decoded
 
 
 def test_one_video_in_which_nothing_happens_counts_false_events(

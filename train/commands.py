@@ -154,10 +154,13 @@ def evaluate(
     from train.quiet import quiet_tensorflow
 
     quiet_tensorflow()
+    from stream.commands.places import open_folder
     from stream.commands.terminal import console
     from train.measure import measure
     from train.report import print_results, progress_bar
 
+    if report is not None:
+        open_folder(report, "--report")
     told = console(stderr=as_json)
     measured = measure(
         model,

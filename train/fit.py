@@ -277,12 +277,17 @@ def _measure(task: Task, run: Run) -> dict[str, Any]:
 
 
 def _brief(measured: dict[str, Any]) -> dict[str, Any]:
-    """The measures without matrices, for a bundle's provenance."""
+    """The measures without matrices, to 4 significant digits, for a bundle's provenance."""
     brief = {}
     for name, value in measured.items():
         numbers = value.items() if isinstance(value, dict) else ()
-        brief[name] = {key: each for key, each in numbers if isinstance(each, int | float)} or value
+        brief[name] = {key: _rounded(each) for key, each in numbers if isinstance(each, int | float)} or value
     return brief
+
+
+def _rounded(number: float) -> float:
+    """`number`; to 4 significant digits where it is no whole number, such as a count."""
+    return float(f"{number:.4g}") if isinstance(number, float) else number
 
 
 def _describe(dataset: Dataset, divided: Split, fold: int | None, folds: int) -> dict[str, Any]:

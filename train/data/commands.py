@@ -68,10 +68,15 @@ def check(
     """Say what DATA is and what is wrong with it: bad files, leaks between splits, numbers that betray a class."""
     import json
 
+    from stream.commands.places import open_file
     from stream.commands.terminal import console, print_written
     from train.data.check import check as look
+    from train.data.grid import draw_grid, require_picture, write_grid
     from train.data.show import as_dictionary, print_checked
 
+    if grid is not None:
+        require_picture(grid)
+        open_file(grid, "--grid")
     told = console(stderr=as_json)
     dataset = _read(folder, group, split, none)
     checked = look(dataset, cache, told, seed=seed)
@@ -80,8 +85,6 @@ def check(
     else:
         print_checked(checked, told)
     if grid is not None:
-        from train.data.grid import draw_grid, write_grid
-
         write_grid(draw_grid(checked.dataset, seed), grid)
         print_written(told, [grid])
 

@@ -52,16 +52,20 @@ def draw_grid(dataset: Dataset, seed: int = 0) -> NDArray[np.uint8]:
     return page
 
 
+def require_picture(path: Path) -> None:
+    """Raises ConfigError where the name of `path` is not that of a PNG or JPEG."""
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise ConfigError(f"--grid {path}: expected a name that ends with .png or .jpg")
+
+
 def write_grid(page: NDArray[np.uint8], path: Path) -> None:
     """Writes a page as PNG or JPEG, as the file's name says.
 
     Raises:
         ConfigError: a name of another kind.
     """
-    suffix = path.suffix.lower()
-    if suffix not in (".png", ".jpg", ".jpeg"):
-        raise ConfigError(f"--grid {path}: expected a name that ends with .png or .jpg")
-    _, encoded = cv2.imencode(suffix, page)
+    require_picture(path)
+    _, encoded = cv2.imencode(path.suffix.lower(), page)
     path.write_bytes(encoded.tobytes())
 
 
