@@ -136,7 +136,7 @@ def quantize(
         measured = _measured(bundle, lowered, walks, [_label_of(path, bundle.labels) for path in paths])
     if measured.loss > max_loss:
         raise BundleError(
-            f"{bundle.folder}: {precision} loses {measured.loss:.1f} points of accuracy "
+            f"{bundle.spec.name}: {precision} loses {measured.loss:.1f} points of accuracy "
             f"{_where(measured, len(paths))}, expected at most {max_loss:g}; {_worst(measured)}; "
             "give more clips of what cameras show with --data, or allow it with --max-loss"
         )
