@@ -29,7 +29,7 @@ READER_GONE = 141  # 128 + SIGPIPE
 HELP = {
     "demo": "Run the embedded model on the embedded clip and score it.",
     "watch": "Say what is happening in cameras, webcams or files.",
-    "predict": "Every class of a clip, highest first; or a labelled GIF.",
+    "predict": "What a clip shows, and every class; or a labelled GIF.",
     "devices": "List webcams with their sizes and rates.",
     "config": "Check a cameras.toml and each of its cameras; its JSON schema.",
     "record": "Collect clips of one action from a camera into a class folder.",

@@ -1,4 +1,4 @@
-"""`actionstream predict`: what a clip is taken for at its end, class by class; or the clip as a labelled animation."""
+"""`actionstream predict`: what a clip shows, class by class, and what it is taken for; or as a labelled animation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from stream.commands.options import examples, json_option, mode_options, model_option, picture_options, runtime_options
+from stream.commands.outputs import named, refuse_overlaps
 
 if TYPE_CHECKING:
     from stream.commands.gif import TimedPicture
-    from stream.contracts import Mode
+    from stream.contracts import Event, Mode
     from stream.inference import Threads
     from stream.recognizer import Recognizer, Result
-    from stream.sources import Decode, FileSource
+    from stream.sources import Decode, FileSource, PictureSource
     from stream.views.drawing import Image
 
 GIF_WIDTH = 480
@@ -29,16 +30,21 @@ GIF_WIDTH = 480
         "actionstream predict clip.mp4 --gif clip.gif",
     )
 )
-@click.argument("clip", type=click.Path(path_type=Path))
+@click.argument("clip")
 @model_option
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Only the N highest.")
-@click.option("--gif", type=click.Path(path_type=Path), help="Also write the clip as an animation with its labels.")
+@click.option(
+    "--gif",
+    type=click.Path(path_type=Path),
+    callback=named(".gif"),
+    help="Also write the clip as an animation with its labels.",
+)
 @json_option
 @mode_options
 @picture_options
 @runtime_options
 def predict(
-    clip: Path,
+    clip: str,
     model: Path,
     top: int | None,
     gif: Path | None,
@@ -50,51 +56,98 @@ def predict(
     device: str,
     threads: Threads,
 ) -> None:
-    """Every class of CLIP with its score at the last tick, highest first."""
+    """What is happening in CLIP, and every class with its highest score, when that was, and its score at the last tick.
+
+    CLIP is a file or a folder of numbered pictures. Ranked by the highest score; what is called an action is decided by
+    the bundle's thresholds, as in `watch`.
+    """
     from stream.commands.live import media_length
-    from stream.commands.terminal import console, facts, print_written, score_bar, time_left
+    from stream.commands.terminal import clock, console, facts, print_written, score_bar, time_left
     from stream.errors import SourceOpenError
     from stream.recognizer import Recognizer
-    from stream.sources import FileSource
+    from stream.sinks.jsonl import event_record
+    from stream.sources import FileSource, PictureSource, open_source
 
     recognizer = Recognizer.load(model, device=device, threads=threads, mode=mode, window=window)
-    source = FileSource(clip, recognizer.input, rotation=rotation, decode=decode)
+    source = open_source(clip, recognizer.input, rotation=rotation, decode=decode)
+    if not isinstance(source, FileSource | PictureSource):
+        raise SourceOpenError(f"{source.url}: predict takes a file or a folder of pictures; use `watch` for all else")
+    if gif is not None:
+        refuse_overlaps([clip], [gif])
     screen = console(stderr=as_json)
     results: dict[int, Result] = {}
+    peaks: dict[str, tuple[float, float]] = {}  # label -> its highest score, and when
+    events: dict[str, Event] = {}  # in their last form
     last = None
-    ticks = 0
+    ticks, is_warm = 0, False  # of what comes before nothing is decided: it is no peak, unless nothing follows
     with time_left(screen, "reading", media_length(source, None)) as advance:
         for tick in source:
             result = recognizer.advance([tick])[0]
             last, ticks = result[0], ticks + 1
+            events |= {event.id: event for event in result[1]}
+            if last.warm and not is_warm:
+                peaks, is_warm = {}, True
+            for label, score in zip(recognizer.labels, map(float, last.scores), strict=True):
+                if score > peaks.get(label, (-1.0, 0.0))[0]:
+                    peaks[label] = score, tick.time
             if gif is not None:
                 results[tick.index] = result
             advance(tick.time)
     if last is None:
         raise SourceOpenError(f"{clip}: expected video, got no frame; check that it plays")
-    ranked = sorted(zip(recognizer.labels, map(float, last.scores), strict=True), key=lambda pair: -pair[1])[:top]
+    events |= {event.id: event for event in recognizer.finish()}
+    at_end = dict(zip(recognizer.labels, map(float, last.scores), strict=True))
+    ranked = sorted(peaks, key=lambda label: -peaks[label][0])[:top]
     if as_json:
-        scores = {label: round(score, 6) for label, score in ranked}
-        document = {"clip": str(clip), "model": recognizer.model, "time": last.time, "ticks": ticks, "scores": scores}
+        document = {
+            "clip": clip,
+            "model": recognizer.model,
+            "time": last.time,
+            "ticks": ticks,
+            "scores": {label: round(at_end[label], 6) for label in ranked},
+            "peak": {
+                label: {"score": round(peaks[label][0], 6), "time": round(peaks[label][1], 6)} for label in ranked
+            },
+            "events": [event_record(event) for event in events.values()],
+        }
         click.echo(json.dumps(document, indent=2))
     else:
         screen.print(
             f"{clip}  after {last.time:.1f} s, {ticks} ticks, {recognizer.model}\n", markup=False, soft_wrap=True
         )
-        screen.print(facts({label: score_bar(score) for label, score in ranked}))
+        for event in events.values():
+            span = f"{clock(event.start)} to {clock(event.end or last.time)}"
+            screen.print(f"{event.label}  {span}, known after {event.delay:.1f} s", style="bold", markup=False)
+        if not events:
+            screen.print(
+                f"{recognizer.none} all along: nothing that the bundle's thresholds call an action", style="bold"
+            )
+        screen.print()
+        rows = {}
+        for label in ranked:
+            score, time = peaks[label]
+            rows[label] = score_bar(score).append(f"  at {clock(time)}, at the end {at_end[label]:.2f}", "dim")
+        screen.print(facts(rows))
     if gif is not None:
         _animate(source, gif, recognizer, results)
         screen.print()
         print_written(screen, [gif])
 
 
-def _animate(source: FileSource, gif: Path, recognizer: Recognizer, results: Mapping[int, Result]) -> None:
+def _animate(
+    source: FileSource | PictureSource, gif: Path, recognizer: Recognizer, results: Mapping[int, Result]
+) -> None:
     """Writes each ticked picture of `source` with what was known at that tick."""
     from stream.commands.gif import write_gif
+    from stream.errors import SinkError
     from stream.geometry import to_bgr
     from stream.views.overlay import Overlay
     from stream.views.timeline import Timeline
 
+    try:
+        gif.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot write {gif}: {error.strerror}; name a file in a writable folder") from error
     overlay = Overlay(recognizer.labels, recognizer.none, recognizer.model)
 
     def pictures() -> Iterator[TimedPicture]:
