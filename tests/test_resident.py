@@ -153,5 +153,5 @@ def test_what_is_missing_or_damaged_is_named(bundle: Bundle, monkeypatch: pytest
         with pytest.raises(BundleError, match="expected an ONNX graph"):
             fused(bundle)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(DeviceError, match=r"actionstream\[gpu\]"):
+    with pytest.raises(DeviceError, match=r"pip install -e '\.\[gpu\]'"):
         fused(bundle)

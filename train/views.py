@@ -114,7 +114,7 @@ class FrameViews:
         look, images = draw_look(augment, rng), np.asarray(pictures.images[distinct])
         dataset = self.plain.dataset
         nothing = dataset.recordings[piece.view.recording].label == dataset.none
-        luck = rng.uniform() if nothing else 1.0
+        luck = rng.uniform() if nothing else np.inf
         if luck < augment.passers:
             people = draw_passers(rng, float(pictures.times[-1]))
             shown = show_passers(people, images, pictures.times[distinct], look, self.plain.input)
