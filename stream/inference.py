@@ -59,9 +59,7 @@ class OnnxFeatures:
             ConfigError: no such device.
             DeviceError: the device cannot be used here.
         """
-        if threads == "auto":
-            threads = _fastest_threads(bundle, device, rows)
-        self.threads = threads or available_cores()
+        self.threads = _threads(bundle, device, threads, rows)
         self._graph = _features_graph(bundle, device, self.threads)
         self.providers = self._graph.providers
         self.state_spec = bundle.spec.features.state
@@ -131,9 +129,7 @@ class OnnxWhole:
                 f"fused: expected a bundle with both graphs as one, {bundle.model} has none; export it again with "
                 "--fuse, or run its two graphs"
             )
-        if threads == "auto":
-            threads = _fastest_threads(bundle, device, rows)  # of the features graph, which is nearly all of it
-        self.threads = threads or available_cores()
+        self.threads = _threads(bundle, device, threads, rows)  # of the features graph, which is nearly all of it
         self._graph = _whole_graph(bundle, device, self.threads)
         self.providers = self._graph.providers
         self.features: str = bundle.spec.features.output
@@ -237,8 +233,7 @@ def _opened(bundle: Bundle, name: str, device: str, threads: int, profile: Path 
 
 
 def _features_graph(bundle: Bundle, device: str, threads: int, profile: Path | None = None) -> _Graph:
-    frames = ("uint8", (None, bundle.input.height, bundle.input.width, 3))
-    return _Graph(bundle, bundle.spec.features, frames, (None, None), device, threads, profile)
+    return _Graph(bundle, bundle.spec.features, _frames(bundle), (None, None), device, threads, profile)
 
 
 def _head_graph(bundle: Bundle, device: str, threads: int, profile: Path | None = None) -> _Graph:
@@ -247,9 +242,14 @@ def _head_graph(bundle: Bundle, device: str, threads: int, profile: Path | None 
 
 
 def _whole_graph(bundle: Bundle, device: str, threads: int) -> _Graph:
-    frames = ("uint8", (None, bundle.input.height, bundle.input.width, 3))
     beside: dict[str, Declared] = {bundle.spec.features.output: ("float32", (None, None))}
-    return _Graph(bundle, bundle.spec.whole, frames, (None, len(bundle.labels)), device, threads, beside=beside)
+    logits = (None, len(bundle.labels))
+    return _Graph(bundle, bundle.spec.whole, _frames(bundle), logits, device, threads, beside=beside)
+
+
+def _frames(bundle: Bundle) -> Declared:
+    """What the graphs that see pictures take."""
+    return "uint8", (None, bundle.input.height, bundle.input.width, 3)
 
 
 def placement(bundle: Bundle, device: str = "auto") -> dict[str, dict[str, Counter[str]]]:
@@ -278,6 +278,12 @@ def _by_provider(session: ort.InferenceSession) -> dict[str, Counter[str]]:
         if event.get("cat") == "Node" and "provider" in event["args"]:
             nodes.setdefault(event["args"]["provider"], Counter())[event["args"]["op_name"]] += 1
     return nodes
+
+
+def _threads(bundle: Bundle, device: str, threads: Threads, rows: int) -> int:
+    """How many are meant by `threads`, as in `OnnxFeatures`."""
+    asked = _fastest_threads(bundle, device, rows) if threads == "auto" else threads
+    return asked or available_cores()
 
 
 def _fastest_threads(bundle: Bundle, device: str, rows: int) -> int | None:

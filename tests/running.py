@@ -1,14 +1,17 @@
-"""What tests run an engine with: a sink that notes everything, a thread of its own. Nothing here is a test."""
+"""What tests run the line with: ticks, a sink that notes everything, an engine's thread. Nothing here is a test."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stream.contracts import Event, Prediction, Source, Status
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.contracts import Event, Prediction, Source, Status, Tick
 from stream.engine import Engine
 from stream.recognizer import Recognizer
 from stream.sources import open_source
@@ -92,3 +95,18 @@ def wait_until(condition: Callable[[], Any]) -> None:
 
 def open_clip(clip: Path, recognizer: Recognizer, camera: str = "walk", *, loop: bool = False) -> Source:
     return open_source(str(clip), recognizer.input, camera=camera, loop=loop)
+
+
+def three_cameras(images: NDArray[np.uint8], *, again_at: int) -> Iterator[list[Tick]]:
+    """What three cameras show at a time: `images` (T, H, W, 3), moved aside.
+
+    One pauses at every fifth; another begins a new session at `again_at`.
+    """
+    for index, image in enumerate(images):
+        yield [
+            Tick(
+                f"camera {n}", index, int(n == 2 and index >= again_at), index / 10, 0.0, np.roll(image, 5 * n, 1), 0.1
+            )
+            for n in range(3)
+            if n != 1 or index % 5
+        ]

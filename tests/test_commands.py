@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -115,26 +114,6 @@ def test_watch_leaves_the_backbone_out_where_nothing_moves(
     still = encode([moving_pictures(1)[0]] * 50, tmp_path / "still.mkv", codec="ffv1")
     assert "95.0% of the ticks" in say(["watch", still, "--model", tiny_bundle, "--gate", "0"], capsys)
     assert "gated" not in say(["watch", still, "--model", tiny_bundle], capsys)
-
-
-@pytest.mark.parametrize("option", ["--labels", "--events", "--save"])
-def test_watch_refuses_an_output_that_cannot_be_written(
-    option: str, tiny_bundle: Path, h264_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    out = tmp_path / "file" / "out.mp4"
-    assert main(["watch", str(h264_clip), "--model", str(tiny_bundle), option, str(out)]) == 1
-    assert str(out) in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", ["--labels", "--events", "--save"])
-def test_watch_does_not_overwrite_the_clip(
-    option: str, tiny_bundle: Path, h264_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clip = Path(shutil.copy(h264_clip, tmp_path / "clip.mp4"))
-    assert main(["watch", str(clip), "--model", str(tiny_bundle), option, str(clip)]) == 1
-    assert "clip.mp4" in capsys.readouterr().err
-    assert clip.read_bytes() == h264_clip.read_bytes()
 
 
 def test_watch_does_not_claim_a_video_that_it_did_not_keep(

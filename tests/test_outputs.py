@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -102,3 +103,23 @@ def test_a_second_watch_adds_its_lines_and_makes_the_video_anew(
     assert f"added to {events}" in shown and f"written  {video}" in shown
     assert events.read_text() == 2 * once
     assert len(pictures_of(video)) == 75
+
+
+@pytest.mark.parametrize("option", ["--labels", "--events", "--save"])
+def test_watch_refuses_an_output_that_cannot_be_written(
+    option: str, tiny_bundle: Path, h264_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "out.mp4"
+    assert main(["watch", str(h264_clip), "--model", str(tiny_bundle), option, str(out)]) == 1
+    assert str(out) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--labels", "--events", "--save"])
+def test_watch_does_not_overwrite_the_clip(
+    option: str, tiny_bundle: Path, h264_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = Path(shutil.copy(h264_clip, tmp_path / "clip.mp4"))
+    assert main(["watch", str(clip), "--model", str(tiny_bundle), option, str(clip)]) == 1
+    assert "clip.mp4" in capsys.readouterr().err
+    assert clip.read_bytes() == h264_clip.read_bytes()

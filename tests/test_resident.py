@@ -11,13 +11,13 @@ import onnxruntime as ort
 import pytest
 
 from stream.bundle import Bundle
-from stream.contracts import Tick
 from stream.errors import BundleError, ConfigError, DeviceError
 from stream.fused import fused
 from stream.recognizer import Recognizer
 from stream.resident import Resident
 from stream.session import open_session
 from tests.graphs import make_bundle
+from tests.running import three_cameras
 
 MODELS = Path(__file__).resolve().parent.parent / "samples" / "models"
 
@@ -34,12 +34,7 @@ def test_the_shipped_bundles_say_the_same_either_way(name: str) -> None:
     stays = Recognizer.load(MODELS / name, device="cpu", batch_size=4, resident=True)
     images = plain.bundle.golden().images
     assert images is not None
-    for index, image in enumerate(images[:25]):
-        ticks = [
-            Tick(f"camera {n}", index, int(n == 2 and index > 9), index / 10, 0.0, np.roll(image, 5 * n, 1), 0.1)
-            for n in range(3)
-            if n != 1 or index % 5
-        ]
+    for ticks in three_cameras(images[:25], again_at=10):
         for ours, theirs in zip(stays.step(ticks), plain.step(ticks), strict=True):
             assert np.abs(ours.scores - theirs.scores).max() <= 1e-5
             assert (ours.label, ours.warm, ours.session) == (theirs.label, theirs.warm, theirs.session)

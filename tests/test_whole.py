@@ -22,6 +22,7 @@ from stream.recognizer import Recognizer
 from stream.resident import Resident
 from stream.whole import Whole
 from tests.graphs import NAN_PIXEL, make_bundle, with_geometry, with_one_graph
+from tests.running import three_cameras
 from train.runs import Run
 
 MODELS = Path(__file__).resolve().parent.parent / "samples" / "models"
@@ -51,12 +52,7 @@ def test_the_shipped_bundles_say_the_very_same_through_one_graph(name: str, tmp_
     assert isinstance(one._model, Whole) and isinstance(two._model, Pair)
     images = made.golden().images
     assert images is not None
-    for index, image in enumerate(images[:12]):
-        ticks = [
-            Tick(f"camera {n}", index, int(n == 2 and index > 5), index / 10, 0.0, np.roll(image, 5 * n, 1), 0.1)
-            for n in range(3)
-            if n != 1 or index % 5
-        ]
+    for ticks in three_cameras(images[:12], again_at=6):
         for ours, theirs in zip(one.advance(ticks), two.advance(ticks), strict=True):
             assert np.abs(ours[0].scores - theirs[0].scores).max() <= 1e-6
             assert (ours[0].label, ours[0].warm, len(ours[1])) == (theirs[0].label, theirs[0].warm, len(theirs[1]))

@@ -30,7 +30,7 @@ def held(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _locked(file):
+        if not locked(file):
             os.close(file)
             raise ConfigError(
                 f"{folder} is being trained into by another process: expected a run folder of one's own; wait for it, "
@@ -57,7 +57,7 @@ def _is_there(path: Path, file: int) -> bool:
         return False
 
 
-def _locked(file: int) -> bool:
+def locked(file: int) -> bool:
     """Whether the open file could be locked: nobody else holds it."""
     try:
         if sys.platform == "win32":

@@ -19,9 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import ConfigError
-
-if sys.platform != "win32":
-    import fcntl
+from train.lock import locked
 
 LIMIT = "20GB"
 """What a cache may take where nobody says otherwise: the features and pictures of some ten thousand short clips."""
@@ -131,7 +129,7 @@ class Presence:
             self._path = users / f"{os.getpid()}-{secrets.token_hex(4)}"
             # Not tempfile's, which is closed to others: where people share a cache, all look who is there.
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-            if _locked(self._file) and self._path.exists():  # else somebody took it for one who is gone
+            if locked(self._file) and self._path.exists():  # else somebody took it for one who is gone
                 return
             os.close(self._file)
 
@@ -157,7 +155,7 @@ def in_use_since(folder: Path) -> float:
                 first = min(first, path.stat().st_mtime)
             continue
         try:
-            if _locked(file):
+            if locked(file):
                 with suppress(OSError):  # theirs to remove, if not ours
                     path.unlink()
             else:
@@ -165,16 +163,6 @@ def in_use_since(folder: Path) -> float:
         finally:
             os.close(file)
     return first
-
-
-def _locked(file: int) -> bool:
-    """Whether the open file could be locked: nobody else holds it."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
 
 
 def _folders(folder: Path) -> Iterator[Path]:
