@@ -41,6 +41,16 @@ def run(
 
 
 @contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process, killed afterwards if it still runs: a test that fails beside it says so at once."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
 def x_server() -> Iterator[str]:
     """The name (DISPLAY) of a fresh X server that shows its screen to nobody."""
     read, write = os.pipe()
@@ -49,5 +59,7 @@ def x_server() -> Iterator[str]:
         os.close(write)
         with os.fdopen(read) as pipe:
             name = f":{pipe.readline().strip()}"
-        yield name
-        server.terminate()
+        try:
+            yield name
+        finally:
+            server.terminate()

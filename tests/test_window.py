@@ -21,7 +21,7 @@ from stream.views.palette import colours_of
 from stream.views.window import display_error, first_size
 from tests.graphs import LABELS, make_bundle
 from tests.media import encode_h264, moving_pictures
-from tests.process import x_server
+from tests.process import ended, x_server
 from tests.test_overlay import event, prediction
 
 ROOT = Path(__file__).parent.parent
@@ -98,7 +98,8 @@ def test_a_window_shows_the_overlay_and_ends_when_asked(display: str, way: str, 
     bundle = make_bundle(tmp_path / "tiny", golden=False, labels=LABELS).folder
     clip = encode_h264(moving_pictures(50, 320, 240), tmp_path / "clip.mp4")
     command = [sys.executable, "-m", "tests.window_child", str(bundle), str(clip)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with ended(process) as child:
         window = window_of(child)
         assert display_error() is None
         deadline = time.monotonic() + 20

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import sys
+from contextlib import suppress
 from threading import Thread
 
 import cv2
@@ -82,6 +83,7 @@ class Window:
         if self.closed:
             return
         if not self._shown:
+            _give_events_to_qt()
             cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
             cv2.resizeWindow(self.title, *first_size(*bgr.shape[:2]))
             self._shown = True
@@ -101,6 +103,17 @@ class Window:
         """Takes it off the screen."""
         if self._shown and not self.closed:
             cv2.destroyWindow(self.title)
+
+
+def _give_events_to_qt() -> None:
+    """Lets Qt's XSetEventQueueOwner be the one of this system's libX11; call it before the first window.
+
+    opencv-python brings a libX11-xcb of its own, which writes the owner where another version of libX11 kept it. Xlib
+    then takes events away from Qt whenever Qt sets a title: on a busy machine one window in four never heard that it
+    was on the screen, and stayed black. A library that is loaded globally before Qt's plugin is found first.
+    """
+    with suppress(OSError):  # not X11, or no such library: Qt takes opencv-python's
+        ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
 def first_size(height: int, width: int) -> tuple[int, int]:
