@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from stream.commands.options import examples, json_option
 from train.options import cache_options, changes_of, recipe_options
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
 
     from export.contest import Standing
     from train.cache import ArrayCache
@@ -115,10 +115,11 @@ def compare(
         facts |= {"machine": machine(), "versions": versions()}
         click.echo(json.dumps({**facts, "recipes": [_facts(standing) for standing in standings]}))
     else:
-        _print(standings, told)
+        told.print(table_of(standings))
         told.print(
-            f"shares of held-out clips of the {classes} actions, over these ({1 / classes:.0%} by chance): mean and "
-            f"standard deviation of {folds * seeds} runs; a label timed on this machine's CPU",
+            f"percent of held-out clips of the {classes} actions that are known, over these ({100 / classes:.0f} by "
+            f"chance): mean and standard deviation of {folds * seeds} runs; GFLOPs a picture; milliseconds a label on "
+            "this machine's CPU",
             markup=False,
         )
     if plot:
@@ -136,17 +137,23 @@ def _facts(standing: Standing) -> dict[str, Any]:
     return {**facts, **spreads, **asdict(standing.cost), "trials": trials}
 
 
-def _print(standings: list[Standing], told: Console) -> None:
+def table_of(standings: Sequence[Standing]) -> Table:
+    """A row a recipe; within 80 columns only its name is ever broken."""
     from rich.table import Table
 
-    columns = ("pictures", "in order", "shuffled", "placed", "parameters", "GFLOPs a picture", "ms a label", "MB")
-    table = Table("recipe", *columns)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("recipe", overflow="fold")
+    for name in ("sees", "in order", "shuffled", "placed", "params", "GFLOPs", "ms", "MB"):
+        table.add_column(name, justify="right", no_wrap=True)
     for standing in standings:
-        rights = ("{:.1%} ± {:.1%}".format(*standing.spread(name)) for name in ORDERS)
-        cost = standing.cost
+        rights = (f"{mean:.1f} ± {sd:.1f}" for mean, sd in ((100 * of for of in standing.spread(n)) for n in ORDERS))
+        cost, counted = standing.cost, standing.cost.parameters / 1e6
         frames = "carried" if standing.entry.frames is None else str(standing.entry.frames)
-        sizes = (f"{cost.parameters:,}", f"{cost.gflops:.2f}", f"{cost.label_ms:.1f}", f"{cost.megabytes:.1f}")
+        sizes = (
+            f"{counted:.2f} M",
+            f"{cost.gflops:.2f}",
+            f"{cost.label_ms:.1f}",
+            f"{cost.megabytes:.1f}",
+        )
         table.add_row(standing.entry.name, frames, *rights, *sizes)
-    told.print(table)
+    return table

@@ -67,6 +67,18 @@ def test_every_fold_is_asked_of_every_recipe(told: Any) -> None:
         assert each["gflops"] > 0 and each["label_ms"] > 0
 
 
+def test_its_table_is_read_in_80_columns(class_folders: Path, told: Any, out: Path) -> None:
+    words = [class_folders, "--recipes", "uniform-gru,vgg16-frame", "--out", out, "--cache", out / "cache"]
+    result = CliRunner(env={"COLUMNS": "80"}).invoke(compare, [*map(str, words), *map(str, SMALL)])
+    lines = result.stdout.splitlines()
+    for each in told["recipes"]:
+        (line,) = (line for line in lines if line.startswith(each["name"]))
+        for order in ORDERS:
+            assert f"{100 * each[order]['mean']:.1f} ± {100 * each[order]['sd']:.1f}" in line
+        assert f"{each['parameters'] / 1e6:.2f} M" in line
+    assert max(map(len, lines)) <= 80 and "…" not in result.stdout
+
+
 @pytest.mark.slow
 def test_what_order_is_worth(there_and_back: Path, tmp_path: Path) -> None:
     learned = ["--epochs", 60, "--set", "stages.0.learning_rate=0.01", "--set", "stages.0.patience=0"]
