@@ -18,14 +18,18 @@ from stream.contracts import Input
 from stream.errors import SinkError, StreamError
 from tests.media import encode_h264
 from tests.process import run
+from train.calibrate import _held_out
 from train.commands import calibrate, evaluate, train
 from train.data.commands import check
+from train.datasets import read_dataset
 from train.models import ModelSettings, build
 from train.runs import Run, load_run, save_run
-from train.settings import InputSettings, Recipe, read_recipe
+from train.settings import DataSettings, InputSettings, Recipe, read_recipe
 
 # Keras 3.15 saves weights through numpy 1's way of reading a TensorFlow variable; numpy 2 works, and says so.
 LABELS = ("none", "down", "right")
+EACH = r"seq\d+_\w+"
+"""Each clip a group of its own."""
 RECIPE = """
 name = "quick"
 input = {height = 48, width = 64}
@@ -112,6 +116,9 @@ def test_train_leaves_a_run_and_says_what_it_reached(class_folders: Path, cache:
     # Asked about the fold that it held out, then about all that it learned from.
     assert not again["learned_from"]
     assert measured(*options)["learned_from"]
+    # A fold of the same number is other recordings where another seed, or other groups, divided them.
+    assert measured(*options, "--fold", 1, "--seed", 10)["learned_from"]
+    assert measured(*options, "--fold", 1, "--group", EACH)["learned_from"]
 
 
 def test_a_run_keeps_the_list_that_it_was_divided_by(class_folders: Path, cache: Path, tmp_path: Path) -> None:
@@ -132,6 +139,11 @@ def test_a_run_keeps_the_list_that_it_was_divided_by(class_folders: Path, cache:
     provenance = json.loads((out / "run.json").read_text())["provenance"]
     assert str(tmp_path) not in json.dumps(provenance)
     assert "run learned from" in str(invoke(calibrate, [out, class_folders, "--cache", cache]).exception)
+    # What another list holds out is what it learned from; that it was left out of is not.
+    other = tmp_path / "other.txt"
+    for tested, learned in ((list(parts)[1], True), (next(iter(parts)), False)):
+        other.write_text("".join(f"{name}:{'test' if name == tested else 'training'}\n" for name in parts))
+        assert measured(out, *options, "--split", other, "--group", EACH)["learned_from"] == learned
 
     bundle = tmp_path / "bundle"
     pack(load_run(out), bundle, clip=None)
@@ -146,9 +158,15 @@ def test_a_run_keeps_the_list_that_it_was_divided_by(class_folders: Path, cache:
 def test_thresholds_come_from_what_the_folds_held_out(class_folders: Path, cache: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "quick.toml"
     recipe.write_text(RECIPE)
-    for name, more in (("all", []), ("fold0", ["--fold", 0, "--folds", 4]), ("fold1", ["--fold", 1, "--folds", 4])):
+    other_seed = ["--fold", 1, "--folds", 4, "--set", "seed=3"]
+    for name, more in (("all", []), ("fold0", ["--fold", 0, "--folds", 4]), ("fold1", other_seed)):
         options = ["--out", tmp_path / name, "--recipe", recipe, "--cache", cache, "--set", "stages.0.epochs=20", *more]
         assert invoke(train, [class_folders, *options]).exit_code == 0
+    dataset = read_dataset(class_folders, none="none", group=DataSettings().group)
+    for name in ("fold0", "fold1"):  # each was divided by its own seed
+        run = load_run(tmp_path / name)
+        _, members = _held_out(run, dataset, read_recipe(str(tmp_path / "all/recipe.toml")))
+        assert sorted({dataset.recordings[i].group for i in members}) == run.provenance["data"]["groups"]["held_out"]
     everything = [tmp_path / "all", class_folders, "--cache", cache]
     refused = invoke(calibrate, everything)
     assert "learned from" in str(refused.exception)

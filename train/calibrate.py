@@ -7,7 +7,6 @@ held out. The fit itself is train.thresholds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +23,7 @@ from train.readable import readable
 from train.report import progress_bar
 from train.runs import RECIPE, Run, kept_split, load_run, save_decision
 from train.settings import DecisionSettings, Recipe, read_recipe
-from train.splits import fold_of, outside_test
+from train.splits import held_out_by, outside_test
 from train.streams import Stream, annotated_streams, joined_streams, passing_streams
 from train.thresholds import Scored, fit_decision, trials
 from train.views import PlainViews
@@ -133,11 +132,10 @@ def score(
 def _held_out(run: Run, dataset: Dataset, recipe: Recipe) -> tuple[Run, tuple[int, ...]]:
     """A fold's run, and the numbers of the recordings that it held out."""
     described = run.provenance["data"]
-    found = re.fullmatch(r"(\d+) of (\d+)", described["fold"] or "")
-    if found is None or described["digest"] != fingerprint(dataset):
+    members = held_out_by(run.provenance, dataset)
+    if members is None or described["fold"] is None or described.get("group", recipe.data.group) != recipe.data.group:
         raise ConfigError(
             f"{run.folder.name} held out no fold of {dataset.root.name}: expected a run of actionstream train --fold "
-            "on these very data"
+            "on these very data, in the same groups"
         )
-    fold, folds = int(found[1]), int(found[2])
-    return run, fold_of(dataset, fold, folds, recipe.seed)
+    return run, members

@@ -5,17 +5,18 @@ Data are clips or streams in any of the formats of train.formats, or one video i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from rich.console import Console
 
+from stream.errors import ConfigError
 from train.cache import ArrayCache
 from train.clip_measures import measure_clips
-from train.datasets import Dataset, Recording, fingerprint, read_dataset
+from train.datasets import Dataset, Recording, read_dataset
 from train.evaluate import placed_clips, plain_clips, with_labels
 from train.formats.files import is_video
 from train.judges import Judge, Judgement, load_judge
@@ -23,10 +24,12 @@ from train.readable import readable
 from train.report import progress_bar
 from train.runs import kept_split
 from train.settings import DataSettings
-from train.splits import fold_of, measured
+from train.splits import fold_of, held_out_by, measured
 from train.stream_measures import measure_streams
 from train.streams import Stream, annotated_streams, joined_streams
 from train.views import PlainViews
+
+Place: TypeAlias = tuple[object, ...]
 
 
 class Judged(NamedTuple):
@@ -101,8 +104,8 @@ def measure(
             markup=False,
             soft_wrap=True,
         )
-    named = _dataset(data, judge, group, split)
-    dataset = readable(with_labels(named, judge), cache, console)
+    named = with_labels(_dataset(data, judge, group, split), judge)
+    dataset = readable(named, cache, console)
     members = measured(dataset) if fold is None else fold_of(dataset, fold, folds, seed)
     views = PlainViews(dataset, cache, judge.input)
     results: dict[str, Any] = {
@@ -111,7 +114,13 @@ def measure(
         "recordings": len(members),
         "reset_each_tick": reset,
         "learned_from": unlisted
-        or _learned_from(judge, dataset, members, None if fold is None else f"{fold} of {folds}"),
+        or _learned_from(
+            judge,
+            data,
+            [dataset.recordings[i] for i in members],
+            unreadable=set(map(_place, named.recordings)) - set(map(_place, dataset.recordings)),
+            split=kept_split(model) or split,
+        ),
     }
 
     with progress_bar(console) as bar:
@@ -135,13 +144,34 @@ def _dataset(data: Path, judge: Judge, group: str | None, split: str | None) -> 
     return read_dataset(data, none=judge.none, group=group, split=split)
 
 
-def _learned_from(judge: Judge, dataset: Dataset, members: tuple[int, ...], fold: str | None) -> bool:
-    """Whether the judge was trained on these very data, and held out neither this fold nor an official test set."""
+def _learned_from(
+    judge: Judge, data: Path, asked: Sequence[Recording], *, unreadable: Set[Place], split: str | None
+) -> bool:
+    """Whether the judge learned from any of the recordings that it is asked about, however they are divided now.
+
+    Args:
+        judge: with its provenance.
+        data: where they were read from.
+        asked: what is measured.
+        unreadable: what was left out, as it was for training.
+        split: the list that the judge was trained by, where it was trained by one.
+    """
     trained = judge.provenance.get("data", {})
-    if trained.get("digest") != fingerprint(dataset):
+    try:
+        dataset = _dataset(data, judge, trained.get("group"), split if "list" in trained else trained.get("split"))
+    except ConfigError:  # no such split or list: these are other data
         return False
-    held_out = fold is not None and trained.get("fold") == fold
-    return not held_out and any(dataset.recordings[i].part != "test" for i in members)
+    dataset = replace(dataset, recordings=tuple(r for r in dataset.recordings if _place(r) not in unreadable))
+    held_out = held_out_by(judge.provenance, dataset)
+    if held_out is None:
+        return False
+    learned = {_place(each) for i, each in enumerate(dataset.recordings) if i not in held_out}
+    return any(_place(recording) in learned for recording in asked)
+
+
+def _place(recording: Recording) -> Place:
+    """Which one it is, in whichever part or group: others may be of the same file."""
+    return recording.path, recording.span, recording.features and recording.features.row
 
 
 def _sets(

@@ -6,12 +6,16 @@ measures memory, not recognition. Pure functions on a Dataset; the seed decides 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.errors import ConfigError
+from train.datasets import fingerprint
 from train.recordings import Dataset, Part
 
 TRIALS = 100
@@ -99,6 +103,22 @@ def fold_of(dataset: Dataset, fold: int, folds: int, seed: int) -> tuple[int, ..
     members = outside_test(dataset)
     _check_divisible(dataset, members)
     return divide(dataset, members, folds, seed)[fold]
+
+
+def held_out_by(provenance: Mapping[str, Any], dataset: Dataset) -> tuple[int, ...] | None:
+    """Numbers of the recordings that a model did not learn from; None where it was trained on other data.
+
+    Args:
+        provenance: the model's: its data, its fold and the seed that divided them.
+        dataset: read with the groups and the split that the model was trained with, for these decide its folds.
+    """
+    trained = provenance.get("data", {})
+    if trained.get("digest") != fingerprint(dataset):
+        return None
+    fold = re.fullmatch(r"(\d+) of (\d+)", trained.get("fold") or "")
+    if fold is None:
+        return _of_part(dataset, "test")
+    return fold_of(dataset, int(fold[1]), int(fold[2]), int(provenance["seed"]))
 
 
 def measured(dataset: Dataset) -> tuple[int, ...]:
