@@ -121,7 +121,8 @@ class Strangers:
             if unclear:
                 free = ", ".join(self._outputs(part, answers.states or {}))
                 words = (
-                    f"which of the outputs of {part} ({free}) is the next {unclear[0]}? Say it as {unclear[0]}=OUTPUT"
+                    f"which of the outputs of {part} ({free}) is the next {unclear[0]}? Say it as {unclear[0]}=OUTPUT, "
+                    f"or name another input than {unclear[0]} where that is no state"
                 )
                 asked.append(Question("--state", words))
         return asked
@@ -244,7 +245,17 @@ class Strangers:
         return found
 
     def _unclear(self, part: str, given: Mapping[str, str]) -> list[str]:
-        return [name for name, outputs in self._candidates(part, given).items() if len(outputs) != 1]
+        """States whose next one shapes do not tell, and those that nobody named and that may be none by their shape."""
+        candidates = self._candidates(part, given)
+        model = self._models[part].graph
+        shapes = {value.name: shape_of(value)[1:] for value in (*inputs_of(self._models[part]), *model.output)}
+        others = {shapes[value.name] for value in inputs_of(self._models[part]) if value.name not in candidates}
+        others |= {shapes[value.name] for value in model.output if value.name not in self._outputs(part, given)}
+        return [
+            name
+            for name, outputs in candidates.items()
+            if len(outputs) != 1 or (name not in given and shapes[name] in others)
+        ]
 
     def _pairs(self, part: str, given: Mapping[str, str]) -> dict[str, str]:
         pairs = {name: outputs[0] for name, outputs in self._candidates(part, given).items()}

@@ -5,6 +5,7 @@ Nothing is asked here, and no file is read or written: export.adopt does that. A
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -122,13 +123,23 @@ def flatten(model: onnx.ModelProto, made: str, name: str) -> None:
 
 
 def take_off_softmax(model: onnx.ModelProto, made: str, name: str) -> None:
-    """Gives what goes into a last softmax, or else the output `made`, the name: scores are made of logits here."""
-    last = next((node for node in model.graph.node if made in node.output), None)
-    source = made
-    shared = any(made in node.input for node in model.graph.node)
-    if last is not None and last.op_type in ("Softmax", "LogSoftmax") and not shared:
-        source = last.input[0]
-        model.graph.node.remove(last)
+    """Gives what goes into a last softmax, or else the output `made`, the name: scores are made of logits here.
+
+    What only hands it on stands behind it where a graph was made fp16 and its output was kept as it was.
+    """
+    makers = {output: node for node in model.graph.node for output in node.output}
+    uses = Counter(value for node in model.graph.node for value in node.input)
+    uses.update(value.name for value in model.graph.output)
+    source, last, behind = made, made, list[onnx.NodeProto]()
+    while last in makers and uses[last] == 1:  # by nobody else
+        behind.append(makers[last])
+        last = behind[-1].input[0] if behind[-1].input else ""
+        if behind[-1].op_type in ("Softmax", "LogSoftmax"):
+            source = last
+            for node in behind:
+                model.graph.node.remove(node)
+        if behind[-1].op_type not in ("Cast", "Identity"):
+            break
     model.graph.node.append(helper.make_node("Cast", [source], [name], to=TensorProto.FLOAT))
     value = next(each for each in model.graph.output if each.name == made)
     replace(

@@ -153,5 +153,6 @@ class Crowded:
     extract = step = __call__
 
     def _among(self, value: NDArray[Any]) -> NDArray[Any]:
-        """`value` (1, ...) behind others like it, each rolled by another number of places."""
-        return np.concatenate([*(np.roll(value, number, axis=1) for number in range(1, self._rows)), value])
+        """`value` (1, ...) behind others like it, each rolled by another number of places; one number stays itself."""
+        axis = min(1, value.ndim - 1)
+        return np.concatenate([*(np.roll(value, number, axis) for number in range(1, self._rows)), value])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,58 @@ def test_a_softmax_that_others_need_stays(files: tuple[Path, Path], tmp_path: Pa
     answers = Answers(("none", "wave", "clap"), None, 10.0, "0-1", "rgb", None, {"hx": "hy", "cx": "cy"})
     made = onnx.load_from_string(Strangers(files[0], tmp_path / "head.onnx").adopted(answers).head)
     assert any(node.op_type == "Softmax" for node in made.graph.node)
+
+
+@pytest.mark.parametrize("tail", [[], ["Identity"], ["Cast", "Identity"]])
+def test_a_softmax_comes_off_with_what_hands_it_on(files: tuple[Path, Path], tmp_path: Path, tail: list[str]) -> None:
+    """Left on, its probabilities would be taken for logits, and every score lie near one in the number of labels."""
+    head = onnx.load(files[1])
+    head.graph.node[-1].output[0] = value = "inner"
+    for operator in tail:
+        kind = {"to": TensorProto.FLOAT} if operator == "Cast" else {}
+        head.graph.node.append(helper.make_node(operator, [value], [f"{value}/{operator}"], **kind))
+        value = f"{value}/{operator}"
+    head.graph.node[-1].output[0] = "probabilities"
+    onnx.save(head, tmp_path / "head.onnx")
+    answers = Answers(("none", "wave", "clap"), None, 10.0, "0-1", "rgb", None, {"hx": "hy", "cx": "cy"})
+    made = onnx.load_from_string(Strangers(files[0], tmp_path / "head.onnx").adopted(answers).head)
+    assert [node.op_type for node in made.graph.node[-2:]] == ["MatMul", "Cast"]
+
+
+@pytest.mark.parametrize("order", ["xh", "hx"])
+def test_a_state_of_the_features_width_is_asked_for(files: tuple[Path, Path], tmp_path: Path, order: str) -> None:
+    """Which of two inputs of one shape is the state no file says, whichever comes first."""
+    nodes = [
+        helper.make_node("Mul", ["h", "half"], ["old"]),
+        helper.make_node("Add", ["old", "x"], ["new"]),
+        helper.make_node("MatMul", ["new", "out"], ["logits"]),
+    ]
+    numbers = {"half": np.full((), 0.5, np.float32), "out": np.ones((WIDTH, 2), np.float32)}
+    outputs = {"logits": [1, 2], "new": [1, WIDTH]}
+    onnx.save(model(nodes, {name: [1, WIDTH] for name in order}, outputs, **numbers), tmp_path / "head.onnx")
+    strangers = Strangers(files[0], tmp_path / "head.onnx")
+    answers = Answers(("none", "wave"), None, 10.0, "0-1", "rgb")
+    (question,) = strangers.questions(answers)
+    assert question.option == "--state" and f"is the next {order[1]}?" in question.words
+    answers = replace(answers, states={"h": "new"})
+    assert strangers.questions(answers) == []
+    (state,) = strangers.adopted(answers).head_spec.state
+    assert state.input == "h_in" and state.output == "h_out"
+
+
+def test_a_state_may_be_one_number_a_row(files: tuple[Path, Path], h264_clip: Path, tmp_path: Path) -> None:
+    """A counter of ticks, say."""
+    nodes = [
+        helper.make_node("Add", ["seen", "one"], ["more"]),
+        helper.make_node("MatMul", ["x", "out"], ["logits"]),
+    ]
+    numbers = {"one": np.ones((), np.float32), "out": np.ones((WIDTH, 3), np.float32)}
+    head = model(nodes, {"x": [1, WIDTH], "seen": [1]}, {"logits": [1, 3], "more": [1]}, **numbers)
+    onnx.save(head, tmp_path / "head.onnx")
+    words = command((files[0], tmp_path / "head.onnx"), tmp_path / "theirs", *COMPLETE, "--clip", h264_clip)
+    import_.main(words, standalone_mode=False)
+    golden = Bundle.load(tmp_path / "theirs").golden()
+    np.testing.assert_array_equal(golden.states["seen_in"], np.arange(1, len(golden.times) + 1))
 
 
 def test_what_no_file_says_is_asked_all_at_once(files: tuple[Path, Path], tmp_path: Path) -> None:
