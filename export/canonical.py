@@ -49,14 +49,14 @@ def _ordered(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     waiting = [value.name for value in reversed(graph.output)]
     while waiting:
         node = makers.get(waiting[-1])
-        if node is None or node.output[0] in done:
+        if node is None or waiting[-1] in done:
             waiting.pop()
             continue
-        before = [name for name in node.input if name in makers and makers[name].output[0] not in done]
+        before = [name for name in node.input if name in makers and name not in done]
         if before:
             waiting.extend(reversed(before))
             continue
         waiting.pop()
-        done.add(node.output[0])
+        done.update(filter(None, node.output))  # an output that nobody wants has no name
         ordered.append(onnx.NodeProto.FromString(node.SerializeToString()))
     return ordered

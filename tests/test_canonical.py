@@ -88,3 +88,18 @@ def test_order_and_names_inside_make_no_difference_and_the_numbers_stay() -> Non
     assert [tensor.name for tensor in one.graph.initializer] == ["Add_0/1", "Sub_1/1"]
     y, z = ort.InferenceSession(one.SerializeToString()).run(["y", "z"], {"x": np.array([3, 10], np.float32)})
     assert y.tolist() == [-10, 60] and z.tolist() == [5, 12]
+
+
+def test_nodes_whose_first_output_nobody_wants_are_all_kept() -> None:
+    """Recurrent operators have such: what they gave at every step, beside the last."""
+    tensor, numbers = helper.make_tensor_value_info, np.random.default_rng(0).normal(size=(4, 1, 12, 4))
+    weights = [numpy_helper.from_array(each.astype(np.float32), f"w{i}") for i, each in enumerate(numbers)]
+    nodes = [
+        helper.make_node("GRU", ["x", "w0", "w1"], ["", "h"], hidden_size=4),
+        helper.make_node("GRU", ["h", "w2", "w3"], ["", "y"], hidden_size=4),
+    ]
+    sides = ([tensor(name, TensorProto.FLOAT, [1, 1, 4])] for name in ("x", "y"))
+    model = helper.make_model(helper.make_graph(nodes, "graph", *sides, weights), ir_version=8)
+    canonicalize(model)
+    onnx.checker.check_model(model, full_check=True)
+    assert [list(node.output) for node in model.graph.node] == [["", "GRU_0:1"], ["", "y"]]
