@@ -39,7 +39,7 @@ def to_fp16(bundle: Bundle) -> bytes:
     Raises:
         BundleError: it has no convolution.
     """
-    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(bundle.read(bundle.spec.features.file)))
+    model = onnx.shape_inference.infer_shapes(_opened(bundle))
     graph = model.graph
     lowered = _behind_convolutions(bundle, graph, 0)
     constants = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == FLOAT}
@@ -97,7 +97,7 @@ def to_int8(bundle: Bundle, feeds: Iterator[Feed], *, reduce_range: bool = True)
     """
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, made = (Path(folder) / name for name in ("source.onnx", "prepared.onnx", "made.onnx"))
-        source.write_bytes(bundle.read(bundle.spec.features.file))
+        onnx.save(_opened(bundle), source)
         # Folds normalisation into the convolutions. Symbolic shapes would need sympy and add nothing to these graphs.
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         nodes = _behind_convolutions(bundle, onnx.load(prepared).graph, IN_FLOAT)
@@ -117,6 +117,17 @@ def to_int8(bundle: Bundle, feeds: Iterator[Feed], *, reduce_range: bool = True)
         )
         model = onnx.load(made)
     return _checked(bundle, model)
+
+
+def _opened(bundle: Bundle) -> onnx.ModelProto:
+    """The features graph, each node with a name of its own, by which it is chosen: other people's may have none."""
+    model = onnx.load_from_string(bundle.read(bundle.spec.features.file))
+    taken: set[str] = set()
+    for number, node in enumerate(model.graph.node):
+        if not node.name or node.name in taken:
+            node.name = f"nameless/{number}"
+        taken.add(node.name)
+    return model
 
 
 def _checked(bundle: Bundle, model: onnx.ModelProto) -> bytes:

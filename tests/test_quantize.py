@@ -6,9 +6,10 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -279,6 +280,28 @@ def test_what_cannot_be_quantized(original: Bundle, int8: Bundle, tmp_path: Path
     with pytest.raises(ConfigError, match="found none"):
         clips_in([tmp_path / "nothing"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_nodes_without_names_are_lowered_as_those_with(
+    original: Bundle, tmp_path: Path, precision: Literal["int8", "fp16"]
+) -> None:
+    """As files from elsewhere may have them: a name tells no two of them apart."""
+    model = onnx.load_from_string(original.read("features.onnx"))
+    for node in model.graph.node:
+        node.name = ""
+    files = {name: original.read(name) for name in original.spec.hashes()} | {
+        "features.onnx": model.SerializeToString()
+    }
+    nameless = write_bundle(tmp_path / "nameless", original.spec, files)
+    wanted, got = (
+        Counter(node.op_type for node in features_graph(lowered).node)
+        for lowered in (
+            quantize(bundle, tmp_path / f"lowered{number}", precision=precision)[0]
+            for number, bundle in enumerate((original, nameless))
+        )
+    )
+    assert got == wanted and {"int8": "QuantizeLinear", "fp16": "Cast"}[precision] in got
 
 
 def test_clips_are_files_and_what_is_in_folders(class_folders: Path, walk_clip: Path) -> None:
