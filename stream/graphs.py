@@ -2,8 +2,8 @@
 
 A bundle may come from anywhere. ONNX Runtime would follow a graph to other files, run whatever operators it was built
 with, and take the memory that a shape asks for; so a graph is walked here first, in its own encoding (protobuf), and is
-refused unless it is one flat graph of standard operators with all of its numbers inside. Only fields that matter for
-that are known here; https://github.com/onnx/onnx/blob/main/onnx/onnx.proto numbers them.
+refused unless it is one flat graph of standard operators, none of them random, with all of its numbers inside. Only
+fields that matter for that are known here; https://github.com/onnx/onnx/blob/main/onnx/onnx.proto numbers them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from typing import TypeAlias
 from stream.errors import BundleError
 
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
+"""What is told of a file must not depend on luck; two of them make as much as an attribute says."""
 STANDARD = frozenset({"", "ai.onnx"})
 """Domains of operators that every runtime knows."""
 MAX_NODES = 50_000
@@ -75,7 +79,7 @@ def read_graph(content: bytes, path: Path) -> GraphFacts:
 
     Raises:
         BundleError: it is no ONNX file, or a graph of other than standard operators, of control flow or functions, of
-            numbers that lie in other files, or of sizes that do not fit what it holds.
+            random numbers, of numbers that lie in other files, or of sizes that do not fit what it holds.
     """
     found = _Found(path)
     try:
@@ -148,6 +152,8 @@ def _node(node: memoryview, found: _Found) -> None:
         raise found.unlike("standard operators", f"{kind!r:.80} of {domain!r:.80}")
     if kind in CONTROL_FLOW:
         raise found.unlike("one flat graph", f"a {kind} node")
+    if kind in RANDOM:
+        raise found.unlike("the same numbers every time", f"a {kind} node")
     found.operators[kind] += 1
     if found.operators.total() > MAX_NODES:
         raise found.unlike(f"at most {MAX_NODES} nodes", "more")
@@ -158,17 +164,20 @@ def _node(node: memoryview, found: _Found) -> None:
 
 
 def _attribute(attribute: memoryview, kind: str, found: _Found) -> list[tuple[int, ...]]:
-    """The whole numbers of the tensors in an attribute."""
+    """The whole numbers of the tensors in an attribute, or those that it lists itself."""
     tensors = []
+    plain: list[int] = []
     for number, value in _fields(attribute):
         match number, value:
             case 5 | 10, memoryview():
                 tensors.append(_tensor(value, found))
+            case 3 | 8, _:
+                plain += _numbers(value) if len(plain) <= MAX_RANK else []
             case 6 | 11, memoryview():
                 raise found.unlike("one flat graph", f"a graph inside {kind or 'a node'!r:.80}")
             case 22 | 23, memoryview():
                 raise found.unlike("dense tensors", "a sparse one")
-    return tensors
+    return [*tensors, tuple(plain)] if plain else tensors
 
 
 def _tensor(tensor: memoryview, found: _Found) -> tuple[int, ...]:

@@ -97,6 +97,15 @@ def huge_from_a_constant(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("Expand", ["features", "wanted"], ["huge"]))
 
 
+def huge_from_a_list(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Constant", [], ["wanted"], value_ints=[MAX_ELEMENTS, 2]))
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["wanted"], ["huge"]))
+
+
+def random(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("RandomNormal", [], ["noise"], shape=[1]))
+
+
 @pytest.mark.parametrize(
     ("plant", "named"),
     [
@@ -111,6 +120,8 @@ def huge_from_a_constant(model: onnx.ModelProto) -> None:
         (shape_without_numbers, "hold their numbers"),
         (huge_from_little, "a node that makes"),
         (huge_from_a_constant, "a node that makes"),
+        (huge_from_a_list, "a node that makes"),
+        (random, "the same numbers every time, got a RandomNormal"),
     ],
 )
 def test_what_no_graph_of_a_bundle_may_hold(
