@@ -53,6 +53,16 @@ def test_activitynet_finds_videos_by_name_and_honours_subsets(tmp_path: Path) ->
     assert by_file.recordings == dataset.recordings
 
 
+@pytest.mark.parametrize("listed", [1, -1])
+def test_of_actions_that_begin_together_the_shorter_counts_wherever_it_is_listed(tmp_path: Path, listed: int) -> None:
+    tree(tmp_path, ["v_abc.mp4"])
+    both = [happening("Diving", 1, 4), happening("Cliff diving", 1, 2)][::listed]
+    activitynet(tmp_path, {"abc": {"annotations": both}})
+    dataset = read(tmp_path)
+    targets = dataset.targets(dataset.recordings[0], np.arange(5.0))
+    assert [dataset.labels[i] for i in targets] == ["none", "Cliff diving", "Diving", "Diving", "none"]
+
+
 def test_a_list_of_clips_alone_makes_no_streams_of_a_folder(tmp_path: Path) -> None:
     tree(tmp_path, ["wave/a.mp4", "clap/b.mp4"])
     waving = {"subset": "clips", "file": "wave/a.mp4", "annotations": [happening("wave", 0.2, 0.8)]}

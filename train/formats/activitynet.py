@@ -18,7 +18,7 @@ from typing import Any
 
 from stream.errors import ConfigError
 from train.formats.files import Library
-from train.formats.found import PARTS, Format, Found, Wanted
+from train.formats.found import PARTS, Format, Found, Wanted, segments_in_order
 from train.formats.text import beginning, read_text
 from train.recordings import Recording, Segment
 
@@ -108,7 +108,7 @@ def _segments(file: Path, name: str, entry: dict[str, Any]) -> tuple[Segment, ..
         if not 0 <= start < end:
             raise ConfigError(f"{file}: {name}: a segment must run forward from 0 s, got {start} to {end}; correct it")
         segments.append(Segment(str(annotation["label"]), start, end))
-    return tuple(sorted(segments, key=lambda segment: segment.start))
+    return segments_in_order(segments)
 
 
 def narrowed(path: Path, labels: Collection[str]) -> dict[Path, str]:
