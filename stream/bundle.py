@@ -185,6 +185,7 @@ def write_bundle(folder: Path | str, spec: BundleSpec, files: Mapping[str, bytes
     """The bundle that now is in `folder`: `files` and a bundle.json with their hashes filled in.
 
     All is written to a folder beside it and renamed: a reader finds the old bundle or the new one, never half of one.
+    Where that fails or is interrupted, the old one stays.
 
     Args:
         folder: where to; a bundle that is there already is replaced, its whole folder with it.
@@ -205,17 +206,19 @@ def write_bundle(folder: Path | str, spec: BundleSpec, files: Mapping[str, bytes
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    fresh, old = work / "new", work / "old"
     try:
-        fresh = work / "new"
         for name, content in {**files, SPEC_FILE: _hashed(spec, files)}.items():
             path = _inside(fresh, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         Bundle.load(fresh)
         if folder.exists():
-            folder.rename(work / "old")
+            folder.rename(old)
         fresh.rename(folder)
     finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(work)
     return Bundle.load(folder)
 

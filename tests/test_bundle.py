@@ -204,7 +204,8 @@ def test_a_spec_too_large_is_not_read(folder: Path) -> None:
         (lambda spec: spec.update(labels=["none"]), "labels"),
         (lambda spec: spec.update(labels=["none", "wave", "wave"]), "labels"),
         (lambda spec: spec.update(labels=["none", "wave", "jump"]), "decision.labels"),
-        (lambda spec: spec.update(labels=["none", "a\nb", "clap"]), "labels"),
+        (lambda spec: spec.update(labels=["none", "a\nb", "clap"]), "labels.1: String"),
+        (lambda spec: spec.update(labels=["none", "\x9b31mred", "clap"]), "labels.1: String"),  # colours a terminal
         (lambda spec: spec.update(none="nothing"), "nothing"),
         (lambda spec: spec["input"].update(height="24"), "input.height"),
         (lambda spec: spec["input"].update(width=0), "input.width"),
@@ -274,6 +275,24 @@ def test_writing_replaces_a_bundle_whole(whole: Bundle, tmp_path: Path) -> None:
     new = write_bundle(old.folder, whole.spec, files)
     assert new.spec.features.sha256 == whole.spec.features.sha256 and new.digest != old.digest
     assert not (old.folder / "CARD.md").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_writing_that_is_interrupted_leaves_the_old_bundle(
+    whole: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make_bundle(tmp_path / "b", seed=1)
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(old.folder, whole.spec, {name: whole.read(name) for name in whole.spec.hashes()})
+    assert Bundle.load(old.folder).digest == old.digest
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
