@@ -95,8 +95,8 @@ def test_streams_are_judged_apart_and_counted_together() -> None:
 
 def test_where_nothing_happens_much_is_not_defined_and_nothing_is_made_up() -> None:
     found = measured(LateJudge(3), idle())
-    undefined = ("frame_map", "frame_mcap", "rejection_auroc", "detect_median_s", "detect_p90_s", "decided_edit")
-    assert [found[name] for name in undefined] == [None] * len(undefined)
+    undefined = ("frame_map", "frame_mcap", "rejection_auroc", "found", "detect_median_s", "detect_p90_s")
+    assert [found[name] for name in (*undefined, "decided_edit")] == [None] * 7
     assert found["decile_mcap"] == found["argmax_p_map"] == found["decided_p_map"] == [None] * 10
     assert found["argmax_f1_25"] is None
     assert (found["false_per_hour"], found["decided_accuracy"]) == (0.0, 1.0)
@@ -130,6 +130,9 @@ def test_clips_half_way_at_the_end_and_on_average() -> None:
         assert found["accuracy_mean"] == mean  # said in 14, 12 or 8 of 20 ticks
         assert found["table"]["wave"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "count": 1}
         assert found["table"]["jump"]["recall"] is None
+    still = replace(clip, targets=np.zeros(20, np.int32))
+    found = measure_clips(LateJudge(3), [still], LateJudge(3).judge([still]))
+    assert (found["actions"], found["actions_accuracy"]) == (0, None)
 
 
 def test_other_thresholds_are_decided_again_from_the_same_scores() -> None:

@@ -58,7 +58,7 @@ def sweep(
             Operating(
                 factor,
                 60 * counts.false_per_minute,
-                1 - counts.recall if counts.actions else None,
+                None if counts.recall is None else 1 - counts.recall,
                 float(np.median(late)) if late else None,
             )
         )

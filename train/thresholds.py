@@ -86,7 +86,7 @@ def fit_decision(
         excess = counts.false_per_minute - settings.false_per_minute
         if excess > 0:  # worse than any rules that keep the limit
             return -1 - excess
-        return counts.recall - 0.02 * counts.false_per_minute
+        return (counts.recall or 0.0) - 0.02 * counts.false_per_minute
 
     rules = _best([dict.fromkeys(events, rule) for rule in _candidates()], worth)
     for label in events:

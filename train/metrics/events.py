@@ -38,9 +38,9 @@ class EventCounts:
         )
 
     @property
-    def recall(self) -> float:
-        """Share of the actions that were found; 1 where nothing happened."""
-        return self.found / self.actions if self.actions else 1.0
+    def recall(self) -> float | None:
+        """Share of the actions that were found; None where nothing happened."""
+        return self.found / self.actions if self.actions else None
 
     @property
     def false_per_minute(self) -> float:

@@ -16,9 +16,9 @@ def confusion(targets: NDArray[np.int32], guesses: NDArray[np.int32], classes: i
     return matrix
 
 
-def accuracy(matrix: NDArray[np.int64]) -> float:
-    """Share of a confusion matrix that lies on its diagonal; 0 where it is empty."""
-    return float(np.trace(matrix) / max(1, matrix.sum()))
+def accuracy(matrix: NDArray[np.int64]) -> float | None:
+    """Share of a confusion matrix that lies on its diagonal; None where it is empty."""
+    return _share(np.trace(matrix), matrix.sum())
 
 
 def class_table(labels: Sequence[str], matrix: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
