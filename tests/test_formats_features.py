@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stream.contracts import Input
 from stream.errors import ConfigError
 from tests.folders import read, refused
 from train.cache import ArrayCache
 from train.datasets import Segment, fingerprint
 from train.readable import facts_of
 from train.splits import split
+from train.streams import annotated_streams
+from train.views import PlainViews
 
 CLASSES = ["Background", "Wave", "Fall", "Ambiguous"]
 SHOWN = {"v1": [0, 0, 1, 1, 3, 0], "v2": [2, 2, 0, 0], "v3": [1, 0, 0, 2, 2]}
@@ -65,6 +68,14 @@ def test_features_of_pictures_and_flow_stand_side_by_side(tmp_path: Path) -> Non
     assert first.segments == (Segment("Wave", 1.0, 2.0),)
     assert first.ambiguous == ((2.0, 2.5),)
     assert dataset.remarks == (f"{root}: left out: v9 is in a list, but not in target_perframe",)
+
+
+@pytest.mark.parametrize("rate", [2.0, 5.0])
+def test_rows_are_timed_by_their_own_rate_whatever_the_networks(tmp_path: Path, rate: float) -> None:
+    views = PlainViews(read(perframe(tmp_path / "thumos")), ArrayCache(tmp_path / "cache"), Input(8, 8, rate=rate))
+    (stream,) = annotated_streams(views, (0,))
+    assert stream.times.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert stream.targets.tolist() == [0, 0, 2, 2, 0] and stream.asked.tolist() == [True, True, True, True, False]
 
 
 def test_several_things_at_once_are_the_strongest_and_nothing_is_the_weakest(tmp_path: Path) -> None:

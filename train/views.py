@@ -78,7 +78,8 @@ class PlainViews:
         if found.features is None:
             return plain_pictures(self.cache, found.footage, self.input)
         features = self.dataset.features(found)[0]
-        times = np.arange(len(features)) / (self.input.rate or NATIVE_RATE)
+        # Their own rate, for the truth is told in their seconds; a network may be asked that was trained on others.
+        times = np.arange(len(features)) / (found.fps or self.input.rate or NATIVE_RATE)
         files = [[str(path.resolve()), path.stat().st_mtime_ns] for path in found.features.files]
         return Pictures(times, features, digest([files, found.features.row]))
 
