@@ -168,7 +168,8 @@ class Event:
         camera, label: where and what.
         kind: started | updated | ended.
         start: media seconds of the first tick over the enter threshold.
-        end: media seconds of the first tick under the exit threshold; None until it ended.
+        end: media seconds of the first tick under the exit threshold, of the first one over the enter threshold of the
+            label that took its place, or of the session's last; None until it ended.
         peak: highest smoothed score so far.
         delay: media seconds from `start` to the tick that confirmed it.
         model: bundle name and the first 8 digits of its hash, `figures@1a2b3c4d`.

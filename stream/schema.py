@@ -196,7 +196,7 @@ class BundleSpec(_Strict):
                 f"closeness is given below fp32, and of {sorted(numbers)}; got it of {odd} at {self.precision}"
             )
         if self.features.state and self.temporal.mode == "window":
-            raise ValueError("features that keep state need temporal.mode 'carry'; got 'window'")
+            raise ValueError("features that keep state need temporal.mode 'carry' or 'staggered'; got 'window'")
         return self
 
     @model_validator(mode="after")
