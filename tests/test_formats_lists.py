@@ -277,10 +277,25 @@ def test_folders_may_say_the_part(tmp_path: Path) -> None:
         "val/clap/5.avi": "validation",
     }
     assert dataset.labels == ("none", "clap", "wave")
-    assert [each.group for each in dataset.recordings] == ["g4", "g2", "g3", "g1", "clap/5.avi"]
+    assert [each.group for each in dataset.recordings] == ["g4", "g2", "g3", "g1", "val/clap/5.avi"]
     # A class may be called train: where one holds clips itself, these are classes.
     classes = read(tree(tmp_path / "vehicles", ["train/1.mp4", "bus/1.mp4"]))
     assert classes.labels == ("none", "bus", "train")
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_clips_of_two_parts_that_are_called_alike_are_no_group(tmp_path: Path, listed: bool) -> None:
+    """Who numbers the clips of each folder from 1 has not put one sequence on both sides."""
+    names = [f"{part}/{label}/1.mp4" for part in ("test", "train") for label in ("clap", "wave")]
+    if listed:
+        for part in ("test", "train"):
+            rows = "".join(f"{name},{name.split('/')[1]}\n" for name in names if name.startswith(part))
+            (tmp_path / f"{part}.csv").write_text(rows)
+        names = [f"videos/{name}" for name in names]
+    dataset = read(tree(tmp_path, names))
+    assert [each.group for each in dataset.recordings] == names
+    assert [each.part for each in dataset.recordings] == ["test"] * 2 + ["training"] * 2
+    assert not dataset.remarks
 
 
 def test_a_file_of_no_format_is_refused(tmp_path: Path) -> None:

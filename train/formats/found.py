@@ -34,16 +34,18 @@ class Wanted:
         none: the label of nothing in particular.
         group: its match in a recording's name is the recording's group.
         split: number of the official split, from 1.
+        within: what the group of a recording begins with that is its own: `train/`, where other parts have such names.
     """
 
     none: str
     group: re.Pattern[str]
     split: int = 1
+    within: str = ""
 
     def group_of(self, name: str, otherwise: str) -> str:
         """The group of a recording called `name`: what the pattern finds in it, or else `otherwise`."""
         found = self.group.search(name)
-        return found.group(0) if found else otherwise
+        return found.group(0) if found else self.within + otherwise
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Listing:
         if path is None:
             self.remark(f"{line}: left out: no such recording: {clean(name)}")
             return
-        group = self._wanted.group_of(path.name, group or f"{path.parent.name}/{path.name}")
+        group = self._wanted.group_of(path.name, group or path.relative_to(self._root).as_posix())
         recording = Recording(path, group, label, part=part, span=span)
         before, known = self._found.setdefault((path, span), (line, recording))
         if before == line:

@@ -24,8 +24,11 @@ def read(root: Path, wanted: Wanted) -> Found:
     Raises:
         ConfigError: a part whose class folders cannot be read.
     """
-    found = [(PARTS[folder.name.lower()], _format(folder).read(folder, wanted)) for folder in folders_of(root)]
-    recordings = [replace(each, part=part) for part, inside in found for each in inside.recordings]
+    recordings = [
+        replace(each, part=PARTS[folder.name.lower()])
+        for folder in folders_of(root)
+        for each in _format(folder).read(folder, replace(wanted, within=f"{folder.name}/")).recordings
+    ]
     return Found(root, tuple(sorted(recordings, key=lambda each: each.path)))
 
 
