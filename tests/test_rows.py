@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stream.contracts import Input
 from stream.errors import ConfigError
+from tests.media import encode_h264
+from train.cache import ArrayCache
 from train.datasets import Dataset, Recording, Segment
 from train.rows import Piece, Row, RowDrawer, View, tick_weights
 from train.settings import StageSettings
+from train.views import PlainViews
 
 RATE = 10.0
 CLIPS = Dataset(
@@ -45,6 +49,10 @@ class NumberedViews:
     def load(self, piece: Piece) -> NDArray[np.float64]:
         """Rows of recording and tick, (n, 2)."""
         return np.stack([np.full(len(piece.positions), piece.view.recording), piece.positions], axis=1)
+
+    def times(self, piece: Piece) -> NDArray[np.float64]:
+        """Of ticks that are all there."""
+        return piece.positions / RATE
 
 
 def stage(**changes: object) -> StageSettings:
@@ -99,6 +107,24 @@ def test_windows_of_streams_know_what_happens_in_them() -> None:
         assert row.targets.tolist() == ((times >= 2.0) & (times < 3.0)).astype(int).tolist()
         happened += int(row.targets.any())
     assert happened >= 10
+
+
+@pytest.mark.parametrize("rate", [10.0, None])
+def test_targets_are_those_of_the_times_that_ticks_have(tmp_path: Path, rate: float | None) -> None:
+    """A stream of 5 frames a second has no 10 ticks a second, nor the 25 that native ones are counted as."""
+    pictures = [np.full((48, 64, 3), 10 * i, np.uint8) for i in range(20)]
+    encode_h264(pictures, tmp_path / "s.mp4", fps=5)
+    path = tmp_path / "s.mp4"
+    recording = Recording(path, "s", None, (Segment("wave", 2.0, 3.0),), ambiguous=((3.0, 3.4),))
+    streams = replace(STREAM, root=tmp_path, recordings=(recording,))
+    views = PlainViews(streams, ArrayCache(tmp_path / "cache"), Input(48, 64, rate=rate))
+    stages = [stage(window=window, burn_in=0) for window in (20, 4)]
+    long, short = (RowDrawer(streams, (0,), views, each, rate=rate or 25, keep=1.0) for each in stages)
+    row = long.draw(0, np.random.default_rng(0))
+    assert row.targets.tolist() == [0] * 10 + [1] * 5 + [0] * 5
+    assert np.flatnonzero(row.weights == 0).tolist() == [15, 16]
+    rows = [short.draw(0, np.random.default_rng(seed)) for seed in range(40)]
+    assert sum(bool(row.targets.any()) for row in rows) > 20  # of a stream in which little happens
 
 
 def test_a_stride_sees_more_of_a_stream_in_as_many_ticks() -> None:

@@ -63,6 +63,10 @@ class ClipViews:
             return images
         return apply_look(draw_look(self._augment, np.random.default_rng(piece.view.variant)), images, self._input)
 
+    def times(self, piece: Piece) -> NDArray[np.float64]:
+        """Their media seconds after the clip's first frame, (n,)."""
+        return self.whole(piece.view.recording).times[piece.positions.astype(np.int64)]
+
     def key(self, view: View) -> str:
         """Digest of all that the view shows depends on."""
         made_from = self.whole(view.recording).key

@@ -70,6 +70,9 @@ class Views(Protocol):
     def load(self, piece: Piece) -> NDArray[np.generic]:
         """What the piece's ticks show, (n, ...)."""
 
+    def times(self, piece: Piece) -> NDArray[np.float64]:
+        """When that is in the recording: media seconds after its first frame, (n,), rising."""
+
 
 class RowDrawer:
     """Draws rows from the members of a dataset."""
@@ -182,7 +185,9 @@ class RowDrawer:
         middle = rng.uniform(0, view.count)
         if segments and rng.random() < 0.5:
             segment = segments[rng.integers(len(segments))]
-            middle = rng.uniform(segment.start, segment.end) * self._rate / view.speed
+            everything = np.arange(view.count, dtype=np.float64)
+            times = self._views.times(Piece(view, everything))
+            middle = float(np.interp(rng.uniform(segment.start, segment.end), times, everything))
         length, stride = self._stage.window * self._stage.stride, self._stage.stride
         first = int(np.clip(middle - rng.uniform(0, length), 0, max(0, view.count - length)))
         return Piece(view, np.arange(first, min(view.count, first + length), stride, dtype=np.float64))
@@ -198,7 +203,7 @@ class RowDrawer:
     def _truth(self, piece: Piece) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """Label numbers (n,) of the piece's ticks, and which of them count."""
         recording = self._dataset.recordings[piece.view.recording]
-        times = piece.positions * piece.view.speed / self._rate
+        times = self._views.times(piece)
         return self._dataset.targets(recording, times), self._dataset.counted(recording, times)
 
 

@@ -32,6 +32,9 @@ class PictureViews(Protocol):
     def load(self, piece: Piece) -> NDArray[np.uint8]:
         """The pictures at the piece's positions, (n, H, W, 3)."""
 
+    def times(self, piece: Piece) -> NDArray[np.float64]:
+        """Their media seconds after the recording's first frame, (n,)."""
+
     def key(self, view: View) -> str:
         """Digest of all that the view shows depends on."""
 
@@ -63,6 +66,10 @@ class PlainViews:
     def load(self, piece: Piece) -> NDArray[np.uint8]:
         """The pictures at the piece's positions, (n, H, W, 3)."""
         return self.plain(piece.view.recording).images[piece.positions.round().astype(np.int64)]
+
+    def times(self, piece: Piece) -> NDArray[np.float64]:
+        """Their own, whatever the rate that was asked for: a recording may have fewer frames, or a gap."""
+        return self.plain(piece.view.recording).times[piece.positions.round().astype(np.int64)]
 
     def key(self, view: View) -> str:
         """Digest of all that the view shows depends on."""
@@ -108,8 +115,7 @@ class FrameViews:
         """The pictures at the piece's positions, all with one look; (n, H, W, 3)."""
         pictures = self.detailed(piece.view.recording)
         # The sampler's rule: the first frame that is not before the tick.
-        times = piece.positions * piece.view.speed / self._rate
-        indices = np.searchsorted(pictures.times, times - TOLERANCE).clip(0, len(pictures.times) - 1)
+        indices = np.searchsorted(pictures.times, self.times(piece) - TOLERANCE).clip(0, len(pictures.times) - 1)
         distinct, place = np.unique(indices, return_inverse=True)
         augment, rng = self._recipe.augment, np.random.default_rng(piece.view.variant)
         look, images = draw_look(augment, rng), np.asarray(pictures.images[distinct])
@@ -123,6 +129,10 @@ class FrameViews:
         if luck < augment.passers + augment.still:  # the same one for all pieces of this view
             images = np.repeat(pictures.images[rng.integers(len(pictures.images))][None], len(images), axis=0)
         return apply_look(look, images, self.plain.input)[place]
+
+    def times(self, piece: Piece) -> NDArray[np.float64]:
+        """Those of the ticks, which pass as they would in life, at the view's speed."""
+        return piece.positions * piece.view.speed / self._rate
 
     def key(self, view: View) -> str:
         """Digest of all that the view shows depends on."""
@@ -155,6 +165,7 @@ class FeatureViews:
         self._variants, self._cached = variants, features
         self._views: dict[tuple[int, int | None], View] = {}
         self._features: dict[View, NDArray[np.float32]] = {}
+        self._times: dict[View, NDArray[np.float64]] = {}
 
     def choose(self, recording: int, rng: np.random.Generator) -> View:
         """One of the copies."""
@@ -165,6 +176,10 @@ class FeatureViews:
         """The features at the piece's positions, (n, D); the piece's view is one that `choose` gave."""
         return self._features[piece.view][piece.positions.round().astype(np.int64)]
 
+    def times(self, piece: Piece) -> NDArray[np.float64]:
+        """Those of the pictures that they are features of."""
+        return self._times[piece.view][piece.positions.round().astype(np.int64)]
+
     def prepare(self, recording: int) -> None:
         """Computes every copy of the recording that is not in the cache yet."""
         for copy in (None, *range(self._variants)):
@@ -172,13 +187,10 @@ class FeatureViews:
 
     def _copy(self, recording: int, copy: int | None) -> View:
         if (recording, copy) not in self._views:
-            view, features = self._compute(recording, copy)
+            views = self._plain if copy is None else self._changed
+            view = views.choose(recording, np.random.default_rng([self._seed, recording, copy or 0]))
+            everything = Piece(view, np.arange(view.count, dtype=np.float64))
             self._views[recording, copy] = view
-            self._features[view] = features
+            self._features[view] = self._cached.get(views.key(view), lambda: views.load(everything))
+            self._times[view] = views.times(everything)
         return self._views[recording, copy]
-
-    def _compute(self, recording: int, copy: int | None) -> tuple[View, NDArray[np.float32]]:
-        views = self._plain if copy is None else self._changed
-        view = views.choose(recording, np.random.default_rng([self._seed, recording, copy or 0]))
-        everything = Piece(view, np.arange(view.count, dtype=np.float64))
-        return view, self._cached.get(views.key(view), lambda: views.load(everything))
