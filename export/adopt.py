@@ -110,7 +110,7 @@ class Strangers:
             asked.append(Question("--none", f"which label means that nothing is happening: {names}?"))
         if answers.rate is None:
             asked.append(Question("--rate", "how many pictures a second was it trained on? 0 is every frame"))
-        if answers.pixels is None and self._picture.type.tensor_type.elem_type != TensorProto.UINT8:
+        if answers.pixels is None and not self._takes_bytes():
             asked.append(Question("--pixels", f"how were its pixels scaled: {', '.join(get_args(Pixels))}?"))
         if answers.colours is None:
             asked.append(Question("--colours", "in which order does it take colours: rgb or bgr?"))
@@ -137,6 +137,7 @@ class Strangers:
         left = self.questions(answers)
         if left:
             raise ConfigError("; ".join(f"{each.option}: {each.words}" for each in left))
+        self._require_as_said(answers)
         width, height = answers.size or self._size()
         given = answers.states or {}
         pairs = {part: self._pairs(part, given) for part in ("features", "head")}
@@ -180,6 +181,18 @@ class Strangers:
             )
         made = {part: _serialized(self._paths[part], model) for part, model in self._models.items()}
         return Adopted(made["features"], made["head"], specs["features"], specs["head"], (width, height))
+
+    def _require_as_said(self, answers: Answers) -> None:
+        """Raises ConfigError where an answer is another than the file's own."""
+        given = answers.size or self._size()
+        if any(side not in (0, asked) for side, asked in zip(self._size(), given, strict=True)):
+            sides = "x".join(str(side or "any") for side in self._size())
+            raise ConfigError(f"--size: expected {sides}, as the file says, got {given[0]}x{given[1]}; leave it out")
+        if self._takes_bytes() and answers.pixels not in (None, "0-255"):
+            raise ConfigError(f"--pixels: expected 0-255, for the file takes uint8, got {answers.pixels}; leave it out")
+
+    def _takes_bytes(self) -> bool:
+        return bool(self._picture.type.tensor_type.elem_type == TensorProto.UINT8)
 
     def _only_picture(self) -> onnx.ValueInfoProto:
         found = [

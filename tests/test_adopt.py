@@ -263,6 +263,7 @@ def test_a_person_is_asked_one_by_one(
     ("change", "error", "named"),
     [
         ({"labels": ("none", "wave")}, ConfigError, "expected 3 names"),
+        ({"size": (64, 48)}, ConfigError, "--size: expected 32x24, as the file says, got 64x48"),
         ({"states": {"hx": "hy", "cx": "hy"}}, ConfigError, "an output of its own"),
         ({"states": {"hx": "nothing", "cx": "cy"}}, ConfigError, "an output of its own"),
         ({"states": {"x": "hy", "hx": "cy"}}, BundleError, "expected"),
@@ -275,6 +276,20 @@ def test_answers_that_do_not_fit(
     said |= {"states": {"hx": "hy", "cx": "cy"}} | change
     with pytest.raises(error, match=named):
         Strangers(*files).adopted(Answers(**said))  # type: ignore[arg-type]
+
+
+def test_pixels_of_a_file_that_takes_bytes_are_as_they_are(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """How they are scaled is in its graph; a second scaling was left out without a word."""
+    backbone = onnx.load(files[0])
+    backbone.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    backbone.graph.node.insert(0, helper.make_node("Cast", ["image/0"], ["floats"], to=TensorProto.FLOAT))
+    backbone.graph.node[1].input[0] = "floats"
+    onnx.save(backbone, tmp_path / "bytes.onnx")
+    strangers = Strangers(tmp_path / "bytes.onnx", files[1])
+    answers = Answers(("none", "wave", "clap"), None, 10.0, "imagenet", "rgb", None, {"hx": "hy", "cx": "cy"})
+    with pytest.raises(ConfigError, match="--pixels: expected 0-255, for the file takes uint8, got imagenet"):
+        strangers.adopted(answers)
+    assert strangers.adopted(replace(answers, pixels=None)).size == SIZE
 
 
 def test_files_that_are_none_of_it(files: tuple[Path, Path], tmp_path: Path) -> None:
