@@ -95,12 +95,12 @@ class Strangers:
         """
         self._models = {"features": _opened(features), "head": _opened(head)}
         self._paths = {"features": features, "head": head}
-        self._picture = self._only_picture()
+        self._pictures = self._like_pictures()
 
     def questions(self, answers: Answers) -> list[Question]:
         """What is still to be asked, after `answers`."""
-        asked = []
-        classes = self._classes(answers.states or {})
+        asked, given = [], answers.states or {}
+        classes = self._classes(given)
         if answers.labels is None:
             many = f"its {classes} classes" if classes else "its classes"
             asked.append(Question("--labels", f"what are the names of {many}, in the order of its outputs, by commas?"))
@@ -110,16 +110,16 @@ class Strangers:
             asked.append(Question("--none", f"which label means that nothing is happening: {names}?"))
         if answers.rate is None:
             asked.append(Question("--rate", "how many pictures a second was it trained on? 0 is every frame"))
-        if answers.pixels is None and not self._takes_bytes():
+        if answers.pixels is None and not self._takes_bytes(given):
             asked.append(Question("--pixels", f"how were its pixels scaled: {', '.join(get_args(Pixels))}?"))
         if answers.colours is None:
             asked.append(Question("--colours", "in which order does it take colours: rgb or bgr?"))
-        if answers.size is None and 0 in self._size():
+        if answers.size is None and 0 in self._size(given):
             asked.append(Question("--size", "at which size does it see pictures, as WIDTHxHEIGHT?"))
         for part in ("features", "head"):
-            unclear = self._unclear(part, answers.states or {})
+            unclear = self._unclear(part, given)
             if unclear:
-                free = ", ".join(self._outputs(part, answers.states or {}))
+                free = ", ".join(self._outputs(part, given))
                 words = (
                     f"which of the outputs of {part} ({free}) is the next {unclear[0]}? Say it as {unclear[0]}=OUTPUT, "
                     f"or name another input than {unclear[0]} where that is no state"
@@ -138,8 +138,8 @@ class Strangers:
         if left:
             raise ConfigError("; ".join(f"{each.option}: {each.words}" for each in left))
         self._require_as_said(answers)
-        width, height = answers.size or self._size()
         given = answers.states or {}
+        width, height = answers.size or self._size(given)
         pairs = {part: self._pairs(part, given) for part in ("features", "head")}
         specs = {}
         for part, main in (("features", ("frames", "features")), ("head", ("features", "logits"))):
@@ -155,7 +155,7 @@ class Strangers:
             kept = {name for state in states for name in (state.input, state.output)}
             if part == "features":
                 put_pictures_before(
-                    model, answers.pixels or "0-255", answers.colours or "rgb", (height, width), self._is_planar()
+                    model, answers.pixels or "0-255", answers.colours or "rgb", (height, width), self._is_planar(given)
                 )
                 flatten(model, f"{part}/made", main[1])
             else:
@@ -184,17 +184,20 @@ class Strangers:
 
     def _require_as_said(self, answers: Answers) -> None:
         """Raises ConfigError where an answer is another than the file's own."""
-        given = answers.size or self._size()
-        if any(side not in (0, asked) for side, asked in zip(self._size(), given, strict=True)):
-            sides = "x".join(str(side or "any") for side in self._size())
-            raise ConfigError(f"--size: expected {sides}, as the file says, got {given[0]}x{given[1]}; leave it out")
-        if self._takes_bytes() and answers.pixels not in (None, "0-255"):
+        states = answers.states or {}
+        said = self._size(states)
+        asked = answers.size or said
+        if any(side not in (0, other) for side, other in zip(said, asked, strict=True)):
+            sides = "x".join(str(side or "any") for side in said)
+            raise ConfigError(f"--size: expected {sides}, as the file says, got {asked[0]}x{asked[1]}; leave it out")
+        if self._takes_bytes(states) and answers.pixels not in (None, "0-255"):
             raise ConfigError(f"--pixels: expected 0-255, for the file takes uint8, got {answers.pixels}; leave it out")
 
-    def _takes_bytes(self) -> bool:
-        return bool(self._picture.type.tensor_type.elem_type == TensorProto.UINT8)
+    def _takes_bytes(self, given: Mapping[str, str]) -> bool:
+        return bool(self._picture(given).type.tensor_type.elem_type == TensorProto.UINT8)
 
-    def _only_picture(self) -> onnx.ValueInfoProto:
+    def _like_pictures(self) -> list[onnx.ValueInfoProto]:
+        """The inputs that may be pictures by their shape: a state that remembers one is so, too."""
         found = [
             value for value in inputs_of(self._models["features"]) if len(shape_of(value)) == 4 and 3 in shape_of(value)
         ]
@@ -204,7 +207,11 @@ class Strangers:
                 f"{self._paths['features']}: expected an input of pictures (N, H, W, 3) or (N, 3, H, W), got {shapes}; "
                 "export it for one picture at a time"
             )
-        return found[0]
+        return found
+
+    def _picture(self, given: Mapping[str, str]) -> onnx.ValueInfoProto:
+        """The first of them that nobody named as a state."""
+        return next((value for value in self._pictures if value.name not in given), self._pictures[0])
 
     def _classes(self, given: Mapping[str, str]) -> int:
         """How many numbers the head gives that are no state; 0 where that is open."""
@@ -212,18 +219,18 @@ class Strangers:
         main = next((value for value in outputs if value.name not in given.values()), outputs[0])
         return (shape_of(main) or (0,))[-1]
 
-    def _is_planar(self) -> bool:
-        return shape_of(self._picture)[-1] != 3
+    def _is_planar(self, given: Mapping[str, str]) -> bool:
+        return shape_of(self._picture(given))[-1] != 3
 
-    def _size(self) -> tuple[int, int]:
+    def _size(self, given: Mapping[str, str]) -> tuple[int, int]:
         """(width, height); 0 where it is open."""
-        shape = shape_of(self._picture)
-        height, width = shape[2:] if self._is_planar() else shape[1:3]
+        shape = shape_of(self._picture(given))
+        height, width = shape[2:] if self._is_planar(given) else shape[1:3]
         return width, height
 
     def _main_input(self, part: str, pairs: Mapping[str, str]) -> onnx.ValueInfoProto:
         if part == "features":
-            return self._picture
+            return self._picture(pairs)
         free = [value for value in inputs_of(self._models[part]) if value.name not in pairs]
         if len(free) != 1 or len(shape_of(free[0])) != 2:
             shapes = {value.name: shape_of(value) for value in free}
@@ -244,7 +251,7 @@ class Strangers:
         outputs = self._outputs(part, given)
         inputs = inputs_of(self._models[part])
         rest = [value.name for value in inputs if value.name not in given]
-        main = self._picture.name if part == "features" else next(iter(rest), "")
+        main = self._picture(given).name if part == "features" else next(iter(rest), "")
         found: dict[str, list[str]] = {}
         for value in inputs:
             if value.name in given:

@@ -216,6 +216,29 @@ def test_a_state_of_the_features_width_is_asked_for(files: tuple[Path, Path], tm
     assert state.input == "h_in" and state.output == "h_out"
 
 
+@pytest.mark.parametrize("order", [("past", "now"), ("now", "past")])
+def test_a_state_may_look_like_a_picture(files: tuple[Path, Path], tmp_path: Path, order: tuple[str, str]) -> None:
+    nodes = [
+        helper.make_node("Sub", ["now", "past"], ["moved"]),
+        helper.make_node("GlobalAveragePool", ["moved"], ["vector"]),
+        helper.make_node("Identity", ["now"], ["kept"]),
+    ]
+    shape = [1, 3, SIZE[1], SIZE[0]]
+    onnx.save(
+        model(nodes, dict.fromkeys(order, shape), {"vector": [1, 3, 1, 1], "kept": shape}), tmp_path / "backbone.onnx"
+    )
+    head = model(
+        [helper.make_node("MatMul", ["x", "out"], ["y"])], {"x": [1, 3]}, {"y": [1, 2]}, out=np.ones((3, 2), np.float32)
+    )
+    onnx.save(head, tmp_path / "head.onnx")
+    strangers = Strangers(tmp_path / "backbone.onnx", tmp_path / "head.onnx")
+    answers = Answers(("none", "wave"), None, 10.0, "0-1", "rgb")
+    assert [question.option for question in strangers.questions(answers)] == ["--state"]
+    answers = replace(answers, states={"past": "kept"})
+    (state,) = strangers.adopted(answers).features_spec.state
+    assert state.input == "features_past_in"
+
+
 def test_a_state_may_be_one_number_a_row(files: tuple[Path, Path], h264_clip: Path, tmp_path: Path) -> None:
     """A counter of ticks, say."""
     nodes = [
