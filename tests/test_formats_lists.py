@@ -9,6 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from tests.folders import labels, parts, read, refused, tree
+from train.formats.split_file import split_list
 
 Change: TypeAlias = Callable[[str], str]
 CLIPS = ("train/a1.avi", "train/a2.avi", "train/b1.avi", "test/a3.avi", "test/b2.avi")
@@ -253,6 +254,21 @@ def test_a_list_of_ones_own_divides_any_format(tmp_path: Path) -> None:
     assert "wave/1.mp4 is for training here and for test in line 1" in refused(root, split=str(file))
     assert "no list absent.txt" in refused(root, split="absent.txt")
     assert "has no split 2" in refused(root, split="2")
+
+
+def test_a_list_of_ones_own_tells_clips_apart_by_all_of_their_folders(tmp_path: Path) -> None:
+    """As the list does that a run keeps; two of them may be called alike, but for the folder of their part."""
+    names = [f"{part}/{label}/1.mp4" for part in ("test", "train") for label in ("clap", "wave")]
+    root, file = tree(tmp_path / "clips", names), tmp_path / "mine.txt"
+    file.write_text("".join(f"{name}:{'training' if 'clap' in name else 'test'}\n" for name in names))
+    dataset = read(root, split=str(file))
+    assert list(parts(dataset).items()) == [(n, "training" if "clap" in n else "test") for n in names]
+    file.write_text(split_list(dataset.root, dataset.recordings))
+    assert read(root, split=str(file)).recordings == dataset.recordings
+    file.write_text("clap/1.mp4:test\n")
+    assert "clap/1.mp4 may be any of 2 recordings: give its folders too, as in test/clap/1.mp4" in refused(
+        root, split=str(file)
+    )
 
 
 def test_a_list_of_ones_own_must_not_divide_a_group(tmp_path: Path) -> None:

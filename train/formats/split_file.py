@@ -29,14 +29,15 @@ def apply_split(found: Found, split: str) -> Found:
         ConfigError: no such list, a line that cannot be, a recording in two parts, or none that is there.
     """
     file, all_are = _parsed(split)
-    by_name = _names(found.recordings)
+    by_name = _names(found)
     parts: dict[int, tuple[Line, Part]] = {}
     remarks = list(found.remarks)
     for line in read_lines(file):
         name, part = _entry(line, all_are)
-        members = by_name.get(name, ())
+        members = by_name.get(name) or by_name.get("/".join(name.split("/")[-2:]), [])
         if len(members) > 1:
-            raise line.error(f"{name} may be any of {len(members)} recordings: give its folder too, as in wave/{name}")
+            whole = found.recordings[members[0]].path.relative_to(found.root).as_posix()
+            raise line.error(f"{name} may be any of {len(members)} recordings: give its folders too, as in {whole}")
         if not members:
             remarks.append(f"{line}: no such recording: {name}")
             continue
@@ -70,13 +71,14 @@ def _parsed(split: str) -> tuple[Path, Part | None]:
     raise ConfigError(f"no list {split}: expected the number of an official split, or a file of filename:training")
 
 
-def _names(recordings: tuple[Recording, ...]) -> dict[str, list[int]]:
-    """Numbers of the recordings by what a list may call them: with or without folder and suffix."""
+def _names(found: Found) -> dict[str, list[int]]:
+    """Numbers of the recordings by what a list may call them: with or without folders and suffix."""
     names: dict[str, list[int]] = {}
-    for i, recording in enumerate(recordings):
+    for i, recording in enumerate(found.recordings):
         path = recording.path
         short = {path.name, path.stem} if path.suffix else {path.name}
-        for name in short | {f"{path.parent.name}/{each}" for each in short}:
+        folders = path.parent.relative_to(found.root).as_posix()
+        for name in {f"{folder}{each}" for each in short for folder in ("", f"{path.parent.name}/", f"{folders}/")}:
             names.setdefault(name, []).append(i)
     return names
 
@@ -85,12 +87,7 @@ def _entry(line: Line, all_are: Part | None) -> tuple[str, Part]:
     """A recording's name and its part."""
     name, colon, part = line.text.rpartition(":")
     if colon and part.strip().lower() in PARTS:
-        return _short(name), PARTS[part.strip().lower()]
+        return clean(name), PARTS[part.strip().lower()]
     if all_are is not None:
-        return _short(line.text), all_are
+        return clean(line.text), all_are
     raise line.error(f"expected filename:training, filename:validation or filename:test, got {line.text!r}; correct it")
-
-
-def _short(name: str) -> str:
-    """A listed name with at most the last of its folders."""
-    return "/".join(clean(name).split("/")[-2:])
