@@ -79,6 +79,8 @@ def test_activitynet_that_cannot_be_gets_one_line(tmp_path: Path) -> None:
     assert "activity_net.v1-3.min.json: a: a segment must run forward from 0 s, got 3.0 to 2.0" in refused(tmp_path)
     activitynet(tmp_path, {"a": {"annotations": [{"label": "Archery"}]}})
     assert "cannot be read (KeyError: 'segment')" in refused(tmp_path)
+    activitynet(tmp_path, {"a": {"file": "/elsewhere/a.mp4", "annotations": []}})
+    assert "a: expected a file named from this folder on, got /elsewhere/a.mp4" in refused(tmp_path)
     activitynet(tmp_path, {"b": {"annotations": [happening("Archery", 1, 2)]}})
     assert "names no stream that can be used (1 left out, the first:" in refused(tmp_path)
     activitynet(tmp_path, {})

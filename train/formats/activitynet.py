@@ -96,6 +96,8 @@ def _path(file: Path, name: str, entry: dict[str, Any], library: Library | None)
     """Where a stream lies; None where it does not."""
     if "file" in entry:
         path = file.parent / entry["file"]
+        if not path.is_relative_to(file.parent):  # a recording is known by its place in the folder
+            raise ConfigError(f"{file}: {name}: expected a file named from this folder on, got {path}; correct it")
         return path if path.exists() else None
     assert library is not None, "made where an entry has no file"
     return library.find(name) or library.find(f"v_{name}")
