@@ -15,6 +15,7 @@ from stream.commands.options import DECODERS, FORMATS
 from stream.contracts import Input
 from stream.errors import ConfigError, SourceOpenError
 from stream.sources import Decode, Mode, Webcam, WebcamSource, list_webcams, webcam
+from stream.sources.webcam import LATE_S
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIM = ROOT / "tests" / "peers" / "v4l2_shim.c"
@@ -37,6 +38,20 @@ try:
 except SourceLost as error:
     lost = str(error)
 print(json.dumps([frames, lost, source.camera]))
+"""
+SLOW = """
+import json, time
+from stream.contracts import Input
+from stream.sources import open_source
+source = open_source("0", Input(32, 32))
+late, indices = [], []
+for frame in source.frames():
+    late.append(time.monotonic() - frame.time)
+    indices.append(frame.index)
+    if len(late) == 60:
+        source.close()
+    time.sleep(0.045)
+print(json.dumps([late, indices, source.skipped, source.corrupt]))
 """
 FORMAT = """
 import json
@@ -86,6 +101,14 @@ def test_its_frames_carry_the_drivers_time(webcam_shim: Path) -> None:
         assert time <= arrived, "the driver stamps a picture before it hands it over, on the same clock"
     span = frames[-1][2] - frames[0][2]
     assert span >= 10 / 30, "eleven periods of the driver's timer"
+
+
+def test_a_slow_reader_is_not_given_old_pictures(webcam_shim: Path) -> None:
+    """It takes 20 of 30 a second. The driver holds 32: without passing any over, the last is over 0.9 s old."""
+    late, indices, skipped, corrupt = run(SLOW, webcam_shim)
+    assert indices == list(range(60)) and corrupt == 0
+    assert skipped > 5
+    assert max(late[-10:]) < LATE_S + 0.2
 
 
 def test_one_that_is_pulled_out_is_lost(webcam_shim: Path) -> None:

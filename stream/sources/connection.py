@@ -92,7 +92,6 @@ class ConnectedSource:
         self._open_s = OPEN_S if open_s is None else open_s
         self._patience = Patience(SILENCE_S if silence_s is None else silence_s)
         self._ends = False  # True where an end is no loss
-        self._paced = False  # True where packets come at the pace of their own times
         self._lane = LANES.next()
         self._index = self._first = 0
         self._closing = Flag()
@@ -160,6 +159,10 @@ class ConnectedSource:
     def _connected(self, container: InputContainer) -> None:
         """Is told of each connection, before the first frame."""
 
+    def _catch_up(self, codec: str) -> CatchUp | None:
+        """What follows a connection whose packets come at the pace of their own times; None where they need not."""
+        return None
+
     def _reason(self, error: av.FFmpegError | ValueError, waited: float) -> str:
         """Why it could not be opened after `waited` seconds, in words; FFmpeg's own text would name the password."""
         if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
@@ -219,13 +222,14 @@ class ConnectedSource:
 
     def _packets_in_time(self, container: InputContainer) -> Iterator[Packet[VideoStream]]:
         """`_packets`, without those that must be left out to stay near a camera that sends at its own pace."""
-        catch_up, before = CatchUp(), self.skipped
-        base = float(container.streams.video[0].time_base or 1)
+        stream, before = container.streams.video[0], self.skipped
+        catch_up, base = self._catch_up(stream.codec_context.name), float(stream.time_base or 1)
         for packet in self._packets(container):
             shown = None if packet.pts is None else packet.pts * base
-            if self._paced and packet.size and catch_up.leaves_out(shown, time.monotonic(), packet.is_keyframe):
+            follower = catch_up if packet.size and not self.timed_by_arrival else None
+            if follower and follower.leaves_out(shown, time.monotonic(), packet.is_keyframe):
                 if self.skipped == before:
-                    log.warning("%s: decoding fell seconds behind; pictures are left out to catch up", self.camera)
+                    log.warning("%s: decoding fell behind; pictures are left out to catch up", self.camera)
                 self.skipped += 1
                 continue
             yield packet

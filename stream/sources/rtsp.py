@@ -6,6 +6,7 @@ from typing import Literal
 
 from stream.address import camera_name, expanded, safe_url
 from stream.contracts import Input
+from stream.sources.catchup import CatchUp
 from stream.sources.connection import ConnectedSource, Target
 from stream.sources.hardware import Decode
 
@@ -41,8 +42,10 @@ class RtspSource(ConnectedSource):
     ) -> None:
         super().__init__(safe_url(url), input, camera or camera_name(url), rotation=rotation, decode=decode)
         self.transport = transport
-        self._paced = True
         self._address = url
+
+    def _catch_up(self, codec: str) -> CatchUp:
+        return CatchUp()
 
     def _target(self) -> Target:
         return Target(expanded(self._address), options=OPTIONS | {"rtsp_transport": self.transport})

@@ -11,6 +11,7 @@ import av
 
 from stream.contracts import Input
 from stream.errors import ConfigError
+from stream.sources.catchup import CatchUp
 from stream.sources.connection import FOREVER, ConnectedSource, Target
 from stream.sources.devices import SYSTEMS, Webcam, list_webcams
 from stream.sources.hardware import Decode
@@ -19,6 +20,11 @@ from stream.sources.hardware import Decode
 FORMATS = {"YUYV": "yuyv422", "MJPG": "mjpeg", "NV12": "nv12", "YU12": "yuv420p", "H264": "h264"}
 COMPRESSED = ("mjpeg", "h264")
 SMOOTH_FPS = 25.0  # where no rate is asked for: raw pictures if they come this often at that size, else compressed ones
+
+HELD = 32  # pictures that wait in V4L2 at most
+LATE_S = 0.2
+"""So far behind the quickest pictures they wait in the driver, and a reader that is a little too slow would for ever be
+given the oldest, over a second old. Where each stands for itself (not H.264), these are passed over."""
 
 
 class WebcamSource(ConnectedSource):
@@ -63,6 +69,9 @@ class WebcamSource(ConnectedSource):
         self.number, self.size, self.fps, self.format = index, size, fps, format
         if format not in (None, *FORMATS):
             raise ConfigError(f"{self.url}: expected a format among {', '.join(FORMATS)}, got {format!r}")
+
+    def _catch_up(self, codec: str) -> CatchUp:
+        return CatchUp() if codec == "h264" else CatchUp(LATE_S, lasting_s=0.0, near_s=LATE_S, pace=2 * HELD)
 
     def _target(self) -> Target:
         webcams = {webcam.index: webcam for webcam in list_webcams()}

@@ -1,12 +1,14 @@
 /* A webcam that is not there: preloaded (LD_PRELOAD), it answers for /dev/video0 as the V4L2 driver of a 320x240 YUYV
  * camera at 30 frames a second would, so that the real capture code runs on a machine without one. open() hands out a
  * timerfd, which becomes readable at every frame; the buffers are a memfd that the caller maps as it would the
- * driver's. Frame n has luma n % 200 + 20 everywhere and chroma 128. ACTIONSTREAM_SHIM_FRAMES=n pulls the plug after n. */
+ * driver's. A frame fills the next buffer that was queued and waits in it; where there is none, it is lost. Frame n that
+ * is taken has luma n % 200 + 20 everywhere and chroma 128. ACTIONSTREAM_SHIM_FRAMES=n pulls the plug after n. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,14 +20,15 @@
 
 enum { WIDTH = 320, HEIGHT = 240, SIZE = WIDTH * HEIGHT * 2, STRIDE = (SIZE + 0xffff) & ~0xffff, BUFFERS = 32, FPS = 30 };
 
-static int camera = -1, memory = -1, queued[BUFFERS], head, tail, frames;
+static int camera = -1, memory = -1, queued[BUFFERS], head, filled, tail, frames;
+static int64_t filled_us[BUFFERS]; /* when, on the monotonic clock */
 
 static int open_camera(void) {
     struct itimerspec every = {{0, 1000000000 / FPS}, {0, 1000000000 / FPS}};
     camera = timerfd_create(CLOCK_MONOTONIC, 0);
     timerfd_settime(camera, 0, &every, NULL);
     if (memory < 0) memory = memfd_create("frames", 0);
-    head = tail = 0;
+    head = filled = tail = 0;
     return ftruncate(memory, (off_t)STRIDE * BUFFERS) ? -1 : camera;
 }
 
@@ -61,22 +64,30 @@ static int fill_format(struct v4l2_format *format) {
     return 0;
 }
 
+static void fill(void) {
+    uint64_t periods;
+    struct timespec now;
+    if (read(camera, &periods, sizeof periods) < 0) return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+    while (periods-- && filled < tail) filled_us[filled++ % BUFFERS] = us - (int64_t)periods * 1000000 / FPS;
+}
+
 static int dequeue(struct v4l2_buffer *buffer) {
-    uint64_t ticks;
+    struct pollfd due = {camera, POLLIN, 0};
     const char *limit = getenv("ACTIONSTREAM_SHIM_FRAMES");
     if (limit && frames >= atoi(limit)) return errno = ENODEV, -1;
     if (head == tail) return errno = EAGAIN, -1;
-    if (read(camera, &ticks, sizeof ticks) < 0) return -1;
+    while (head == filled || poll(&due, 1, 0) > 0) fill();
+    int64_t us = filled_us[head % BUFFERS];
     int index = queued[head++ % BUFFERS];
     uint8_t *pixels = mmap64(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memory, (off64_t)STRIDE * index);
     for (int i = 0; i < SIZE; i += 2) pixels[i] = frames % 200 + 20, pixels[i + 1] = 128;
     munmap(pixels, SIZE);
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
     buffer->index = index;
     buffer->bytesused = SIZE;
     buffer->flags = V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC;
-    buffer->timestamp = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
+    buffer->timestamp = (struct timeval){us / 1000000, us % 1000000};
     buffer->sequence = frames++;
     return 0;
 }
