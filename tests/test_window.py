@@ -115,6 +115,34 @@ def test_a_window_shows_the_overlay_and_ends_when_asked(display: str, way: str, 
     assert int(out) > 0
 
 
+SHAPES = """
+import sys, time
+import cv2, numpy as np
+from stream.views.window import Window, display_error, pressed_key
+assert display_error() is None
+window = Window("hall")
+for height, width in ((240, 320), (480, 640), (480, 270), (180, 640)):
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        window.show(np.zeros((height, width, 3), np.uint8))
+        pressed_key()
+        shown = cv2.getWindowImageRect("hall")[2:]
+        if abs(shown[0] / shown[1] * height / width - 1) < 0.05:
+            break
+        time.sleep(0.02)
+    else:
+        sys.exit(f"a picture of {width}x{height} is shown as {shown}")
+"""
+
+
+@pytest.mark.system
+@needs_x
+@pytest.mark.usefixtures("display")
+def test_a_camera_that_changes_its_proportions_is_not_shown_distorted() -> None:
+    done = subprocess.run([sys.executable, "-c", SHAPES], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 @on_x11
 @pytest.mark.parametrize(
     ("display", "reason"),

@@ -7,6 +7,7 @@ belong to the main thread; the engine runs beside it.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import re
 import socket
@@ -77,6 +78,7 @@ class Window:
         """Nothing is on the screen until the first `show`."""
         self.title = title
         self._shown = False
+        self._ratio = 0.0  # of width to height, as shown
 
     def show(self, bgr: Image) -> None:
         """Puts a picture (h, w, 3) into the window; one that was closed stays closed."""
@@ -85,8 +87,12 @@ class Window:
         if not self._shown:
             _give_events_to_qt()
             cv2.namedWindow(self.title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-            cv2.resizeWindow(self.title, *first_size(*bgr.shape[:2]))
             self._shown = True
+        height, width = bgr.shape[:2]
+        if not math.isclose(width / height, self._ratio, rel_tol=0.03):
+            # The first, or the camera went from 4:3 to 16:9: what OpenCV keeps is the ratio of the first picture.
+            cv2.resizeWindow(self.title, *first_size(height, width))
+            self._ratio = width / height
         cv2.imshow(self.title, bgr)
 
     @property
