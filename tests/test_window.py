@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from stream.views.palette import colours_of
 from stream.views.window import display_error, first_size
 from tests.graphs import LABELS, make_bundle
 from tests.media import encode_h264, moving_pictures
-from tests.process import ended, x_server
+from tests.process import ended, start, x_server
+from tests.running import wait_until
 from tests.test_overlay import event, prediction
 
 ROOT = Path(__file__).parent.parent
@@ -113,6 +115,30 @@ def test_a_window_shows_the_overlay_and_ends_when_asked(display: str, way: str, 
         out, errors = child.communicate(timeout=30)
     assert child.returncode == 0, errors
     assert int(out) > 0
+
+
+@pytest.mark.system
+@needs_x
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere OpenCV draws without Qt")
+def test_a_display_that_goes_away_ends_the_run_in_order(
+    walk_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Qt calls exit() then, which tore ONNX Runtime down under the running engine: one in two was a crash."""
+    bundle = make_bundle(tmp_path / "tiny", golden=False).folder
+    video, labels, cameras = tmp_path / "out.mp4", tmp_path / "labels.jsonl", tmp_path / "cameras.toml"
+    cameras.write_text(f"[[camera]]\nname = 'hall'\nurl = '{walk_clip}'\nloop = true\n")
+    with ExitStack() as screen:
+        monkeypatch.setenv("DISPLAY", name := screen.enter_context(x_server()))
+        outputs = ("--save", video, "--labels", labels)
+        process = start("watch", cameras, "--model", bundle, "--realtime", "--show", *outputs, DISPLAY=name)
+        with ended(process) as child:
+            window_of(child)
+            wait_until(lambda: labels.stat().st_size > 1000 or child.poll() is not None)
+            screen.close()
+            _, errors = child.communicate(timeout=30)
+    assert child.returncode == 1, errors
+    assert errors.splitlines()[-1].startswith("actionstream: the display is gone, and the run is ended")
+    assert video.exists() and not list(tmp_path.glob("*.part.mp4"))
 
 
 SHAPES = """

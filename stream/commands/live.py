@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import click
+
 from stream.commands.terminal import Terminal
 from stream.contracts import Source
 from stream.engine import Engine
@@ -37,8 +39,14 @@ def run_engine(
         Exception: what `Engine.run` raises.
     """
     with terminal, _stopped_by_signals(engine, terminal) as signals:
-        summary = engine.run() if window is None else watch(engine, *window)
+        summary = engine.run() if window is None else watch(engine, *window, on_lost=lambda: _tell_lost(terminal))
         return summary, bool(signals)
+
+
+def _tell_lost(terminal: Terminal) -> None:
+    """Says why the process is about to end, which nothing else can."""
+    terminal.give_up()
+    click.echo("actionstream: the display is gone, and the run is ended; --no-show needs no display", err=True)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import os
 import re
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Thread
 
 import cv2
@@ -134,13 +135,39 @@ def pressed_key() -> int | None:
     return None if key == -1 else key & 0xFF
 
 
-def watch(engine: Engine, slot: LiveSlot, overlay: Overlay) -> Summary:
+@contextmanager
+def _before_exit(act: Callable[[], object]) -> Iterator[None]:
+    """Has `act` called where C code ends the process meanwhile, as Qt does from any call once its display is gone.
+
+    It is called in the midst of that call, and nothing leads back to Python's own frames from there. The last to be
+    registered is the first to be called: enter it anew for each call, or what ONNX Runtime and FFmpeg set up since is
+    already torn down.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    libc, is_over = ctypes.CDLL(None), False
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: is_over or act())
+    mine = ctypes.create_string_buffer(1)
+    # Not `atexit`, which cannot be taken back: it would call into a Python that has ended.
+    libc.__cxa_atexit(handler, None, mine)
+    try:
+        yield
+    finally:
+        is_over = True
+        libc.__cxa_finalize(mine)  # takes it off the list, and calls it
+
+
+def watch(engine: Engine, slot: LiveSlot, overlay: Overlay, *, on_lost: Callable[[], object] = lambda: None) -> Summary:
     """Runs `engine` in a thread and shows a window a camera until it ends, or a person closes one or presses q or Esc.
+
+    Where the display goes away, `engine` is stopped, events ended and sinks closed, and then the process ends with 1.
 
     Args:
         engine: made with `on_frame=slot.frame, on_prediction=slot.told, on_status=slot.status`.
         slot: where the engine puts what is to be seen.
         overlay: draws.
+        on_lost: called before the process ends because the display went away.
 
     Raises:
         Exception: what `Engine.run` raised.
@@ -153,16 +180,24 @@ def watch(engine: Engine, slot: LiveSlot, overlay: Overlay) -> Summary:
         except BaseException as error:  # noqa: BLE001  raised in the main thread below
             outcome.append(error)
 
+    def lose() -> None:
+        engine.stop()
+        runner.join()
+        on_lost()
+        os._exit(1)
+
     runner = Thread(target=run, name="engine")
     windows: dict[str, Window] = {}
     runner.start()
     try:
         while runner.is_alive():
-            for frame, timeline in slot.take(timeout=0.02):
-                window = windows.setdefault(frame.camera, Window(frame.camera))
-                window.show(overlay.draw(to_bgr(frame.picture), timeline, frame.camera, frame.time))
-            if pressed_key() in QUIT_KEYS or any(window.closed for window in windows.values()):
-                break
+            frames = slot.take(timeout=0.02)
+            with _before_exit(lose):
+                for frame, timeline in frames:
+                    window = windows.setdefault(frame.camera, Window(frame.camera))
+                    window.show(overlay.draw(to_bgr(frame.picture), timeline, frame.camera, frame.time))
+                if pressed_key() in QUIT_KEYS or any(window.closed for window in windows.values()):
+                    break
     finally:
         engine.stop()
         runner.join()
