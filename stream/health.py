@@ -100,7 +100,10 @@ class CameraHealth:
             self._before = (damaged, dropped)
             return None
         if now - self._last >= self._patience():
-            return self._change("stalled", f"no frame for {now - self._last:.0f} s", now - self._last)
+            # Or it was us: where decoding does not keep up, everything up to the next keyframe is left out.
+            behind = self._trouble(0, dropped - self._before[1], by_arrival=False)
+            reason = f"no frame for {now - self._last:.0f} s" + (f"; {behind}" if behind else "")
+            return self._change("stalled", reason, now - self._last)
         reason = self._trouble(damaged - self._before[0], dropped - self._before[1], by_arrival)
         is_over = now - self._window >= WINDOW_S
         if is_over:

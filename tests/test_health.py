@@ -53,6 +53,15 @@ def test_a_stall_is_3_s_or_5_of_the_cameras_own_intervals(interval: float, limit
     assert health.is_away
 
 
+def test_a_camera_whose_pictures_are_left_out_up_to_a_keyframe_is_not_said_to_be_silent_alone() -> None:
+    health = watched()
+    health.look(12.1, 0, 0)
+    status = health.look(15.1, 0, 75)
+    assert status is not None and status.reason == (
+        "no frame for 3 s; 75 ticks or pictures left out in 10 s; this machine does not keep up with its cameras"
+    )
+
+
 def test_what_becomes_of_a_stalled_camera() -> None:
     assert told(watched().lost(STALLED, 15.0)) == ("stalled", 3.0)
     health = watched()
