@@ -13,7 +13,7 @@ import pytest
 from stream.bench.rtsp_server import RtspServer
 from stream.contracts import Input
 from stream.sources import RtspSource, catchup
-from stream.sources.catchup import JUMP_S, LASTING_S, LATE_S, NO_KEY_S, CatchUp
+from stream.sources.catchup import JUMP_S, LASTING_S, LATE_S, NO_KEY_S, CatchUp, Waits
 from stream.sources.lanes import PATIENCE_S, Lane, Lanes
 from tests.media import encode_h264, moving_pictures
 
@@ -113,6 +113,26 @@ def test_a_stream_without_keyframes_goes_on_after_a_while() -> None:
 def test_packets_without_times_are_decoded() -> None:
     catch_up = CatchUp()
     assert not any(catch_up.leaves_out(None, n / 10, False) for n in range(100))
+
+
+def test_without_times_a_packet_that_was_not_waited_for_is_late() -> None:
+    """Of 25 a second a reader takes 10; one in five comes 6 ms after it is asked for though it was there."""
+    waits, now, taken = Waits(), 0.0, []
+    for n in range(60 * FPS):
+        asked, now = now, max(now + 0.006 * (n % 5 == 0), n / FPS)
+        if waits.leaves_out(asked, now):
+            now += 0.001
+        else:
+            taken.append(now - n / FPS)
+            now += 0.1
+    assert max(taken) < 1.0, "without leaving out it is 90 s"
+    assert len(taken) > 200
+
+
+def test_without_times_one_that_sends_faster_than_a_camera_is_let_go() -> None:
+    waits = Waits()
+    out = [waits.leaves_out(n / 100, n / 100) for n in range(2000)]
+    assert not any(out[:30]) and all(out[31:500]) and not any(out[600:])
 
 
 def test_a_real_camera_is_followed_by_a_slow_reader(

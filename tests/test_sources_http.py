@@ -65,6 +65,20 @@ def test_an_mjpeg_camera_is_live_and_timed_by_arrival(jpegs: list[bytes]) -> Non
     assert arrivals != pytest.approx([index / 25 for index in range(10)], abs=1e-3), "FFmpeg makes up 25 a second"
 
 
+def test_a_slow_reader_is_not_given_what_waits_on_the_way(jpegs: list[bytes]) -> None:
+    """It takes 12 of 50 a second; all others would wait in the connection, for minutes."""
+    with WebServer(pictures=jpegs, fps=50) as server:
+        source = open_source(server.url("/camera"), INPUT)
+        began, behind = time.monotonic(), []
+        for frame in source.frames():
+            behind.append(server.sent - source.skipped - frame.index)
+            if time.monotonic() - began > 3:
+                source.close()
+            time.sleep(0.08)
+    assert isinstance(source, HttpSource) and source.skipped > 20
+    assert max(behind) < 50, "a second of pictures; at the end there would be a hundred"
+
+
 def test_a_camera_that_hangs_up_is_lost_and_can_be_read_again(jpegs: list[bytes]) -> None:
     with WebServer(pictures=jpegs) as server:
         source = HttpSource(server.url("/camera"), INPUT)

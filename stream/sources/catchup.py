@@ -6,6 +6,8 @@ quickest ones came. What piled up in a short silence of the network is decoded w
 count. Where it lasts, everything is left out until packets come at the pace of their own times again, which means that
 nothing waits any more, and from there to the next keyframe, at which decoding can begin. What piled up while this
 process itself stood still for long (Ctrl-Z, a paused container) is left out at once.
+
+Packets without times of their own tell by whether they had to be waited for: one that did not was waiting itself.
 """
 
 from __future__ import annotations
@@ -21,6 +23,14 @@ JUMP_S = 5.0
 """The packets' own times step by so much: the camera's clock was set. A delay of so much needs not last."""
 PACE = 4
 """Packets over which their pace is measured."""
+WAIT_S = 0.005
+"""A packet that takes so long to come was waited for, and is new."""
+UNWAITED_S = 0.3
+"""For so long none had to be waited for: decoding does not keep up."""
+WAITS = 3
+"""Packets running that must be waited for until nothing waits any more: a busy machine may delay one that had come."""
+LONGEST_S = 5.0
+"""Nowhere does more pile up than can be read in so long: who still sends sends faster than any camera."""
 NO_KEY_S = 15.0
 """Streams that refresh piece by piece have no keyframes: after so long decoding goes on without."""
 
@@ -98,3 +108,27 @@ class CatchUp:
         if now - self._late_since >= self._lasting_s or late - self._quickest > JUMP_S:
             self._skipping_since, self._is_through = now, False
             self._paces.clear()
+
+
+class Waits:
+    """Follows one connection whose packets carry no times, and stand each for itself (MJPEG over HTTP)."""
+
+    def __init__(self) -> None:
+        self._new: float | None = None  # when the last came that was waited for
+        self._running = 0  # that were waited for
+        self._skipping_since: float | None = None
+        self._is_paced = True
+
+    def leaves_out(self, asked: float, now: float) -> bool:
+        """Whether a packet is not to be decoded, which was `asked` for and came `now`, in seconds of our clock."""
+        is_new = now - asked >= WAIT_S
+        self._running = self._running + 1 if is_new else 0
+        if is_new or self._new is None:
+            self._new = now
+        if self._skipping_since is None:
+            self._skipping_since = now if now - self._new > UNWAITED_S else None
+        elif self._running >= WAITS:
+            self._skipping_since = None
+        elif now - self._skipping_since > LONGEST_S:
+            self._is_paced = False
+        return self._is_paced and self._skipping_since is not None

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from stream.contracts import Frame, Input, Tick
 from stream.errors import SourceError, SourceLost, SourceOpenError, SourceRefused, SourceStalled
-from stream.sources.catchup import CatchUp
+from stream.sources.catchup import CatchUp, Waits
 from stream.sources.decode import Decoder
 from stream.sources.hardware import Decode, Hardware
 from stream.sources.lanes import LANES
@@ -159,8 +159,8 @@ class ConnectedSource:
     def _connected(self, container: InputContainer) -> None:
         """Is told of each connection, before the first frame."""
 
-    def _catch_up(self, codec: str) -> CatchUp | None:
-        """What follows a connection whose packets come at the pace of their own times; None where they need not."""
+    def _catch_up(self, container: InputContainer) -> CatchUp | Waits | None:
+        """What follows a connection whose packets come at a camera's pace; None where they need not."""
         return None
 
     def _reason(self, error: av.FFmpegError | ValueError, waited: float) -> str:
@@ -222,17 +222,23 @@ class ConnectedSource:
 
     def _packets_in_time(self, container: InputContainer) -> Iterator[Packet[VideoStream]]:
         """`_packets`, without those that must be left out to stay near a camera that sends at its own pace."""
-        stream, before = container.streams.video[0], self.skipped
-        catch_up, base = self._catch_up(stream.codec_context.name), float(stream.time_base or 1)
+        follower, before = self._catch_up(container), self.skipped
+        base = float(container.streams.video[0].time_base or 1)
+        asked = time.monotonic()
         for packet in self._packets(container):
-            shown = None if packet.pts is None else packet.pts * base
-            follower = catch_up if packet.size and not self.timed_by_arrival else None
-            if follower and follower.leaves_out(shown, time.monotonic(), packet.is_keyframe):
+            now, is_late = time.monotonic(), False
+            if isinstance(follower, Waits):
+                is_late = follower.leaves_out(asked, now)
+            elif follower and packet.size and not self.timed_by_arrival:
+                shown = None if packet.pts is None else packet.pts * base
+                is_late = follower.leaves_out(shown, now, packet.is_keyframe)
+            if not is_late:
+                yield packet
+            else:
                 if self.skipped == before:
                     log.warning("%s: decoding fell behind; pictures are left out to catch up", self.camera)
                 self.skipped += 1
-                continue
-            yield packet
+            asked = time.monotonic()
 
     def _packets(self, container: InputContainer) -> Iterator[Packet[VideoStream]]:
         """The packets until it ends (the last one, empty, flushes the decoder) or `close` is called.

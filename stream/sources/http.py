@@ -21,6 +21,7 @@ from av.container import InputContainer
 
 from stream.address import camera_name, expanded, safe_url
 from stream.contracts import Frame, Input
+from stream.sources.catchup import Waits
 from stream.sources.connection import OPEN_S, ConnectedSource, Target
 from stream.sources.hardware import Decode
 
@@ -86,6 +87,9 @@ class HttpSource(ConnectedSource):
     def _target(self) -> Target:
         options = FILE_OPTIONS if self._is_file else PLAYLIST_OPTIONS if self._is_playlist else {}
         return Target(expanded(self._address), options=options)
+
+    def _catch_up(self, container: InputContainer) -> Waits | None:
+        return Waits() if container.format.name == "mpjpeg" else None  # in parts: what cameras send
 
     def _connected(self, container: InputContainer) -> None:
         self._ends = container.duration is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from av.container import InputContainer
+
 from stream.address import camera_name, expanded, safe_url
 from stream.contracts import Input
 from stream.sources.catchup import CatchUp
@@ -44,7 +46,7 @@ class RtspSource(ConnectedSource):
         self.transport = transport
         self._address = url
 
-    def _catch_up(self, codec: str) -> CatchUp:
+    def _catch_up(self, container: InputContainer) -> CatchUp:
         return CatchUp()
 
     def _target(self) -> Target:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import av
+from av.container import InputContainer
 
 from stream.contracts import Input
 from stream.errors import ConfigError
@@ -70,8 +71,9 @@ class WebcamSource(ConnectedSource):
         if format not in (None, *FORMATS):
             raise ConfigError(f"{self.url}: expected a format among {', '.join(FORMATS)}, got {format!r}")
 
-    def _catch_up(self, codec: str) -> CatchUp:
-        return CatchUp() if codec == "h264" else CatchUp(LATE_S, lasting_s=0.0, near_s=LATE_S, pace=2 * HELD)
+    def _catch_up(self, container: InputContainer) -> CatchUp:
+        is_h264 = container.streams.video[0].codec_context.name == "h264"
+        return CatchUp() if is_h264 else CatchUp(LATE_S, lasting_s=0.0, near_s=LATE_S, pace=2 * HELD)
 
     def _target(self) -> Target:
         webcams = {webcam.index: webcam for webcam in list_webcams()}

@@ -35,6 +35,9 @@ class WebServer:
         login: user and password that a client must know.
         cut_after: bytes of a file after which the first answer breaks off.
         pause_s: for which every file stands still when half of what was asked for is sent.
+
+    Attributes:
+        sent: pictures so far to whoever watches the camera.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class WebServer:
         self.login = None if login is None else base64.b64encode(":".join(login).encode()).decode()
         self.began = time.monotonic()
         self.asked: list[str] = []
+        self.sent = 0
         self.flowing, self.stopping, self.cutting = threading.Event(), threading.Event(), threading.Event()
         self.flowing.set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}))
@@ -129,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             self.wfile.write(head.encode() + picture + b"\r\n")
             count += 1
+            self.site.sent = count
 
     def _send_playlist(self) -> None:
         newest = 3 + int((time.monotonic() - self.site.began) / self.site.segment_s)
