@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stream.commands.live import FORCE_S
 from stream.contracts import Frame, Picture, Status
 from stream.views.live import LiveSlot
 from stream.views.palette import colours_of
@@ -139,6 +141,39 @@ def test_a_display_that_goes_away_ends_the_run_in_order(
     assert child.returncode == 1, errors
     assert errors.splitlines()[-1].startswith("actionstream: the display is gone, and the run is ended")
     assert video.exists() and not list(tmp_path.glob("*.part.mp4"))
+
+
+@contextmanager
+def grabbed_server() -> Iterator[None]:
+    """The X server answers nobody meanwhile, as one behind an ssh -X that lost its network."""
+    x = ctypes.CDLL("libX11.so.6")
+    x.XOpenDisplay.restype = ctypes.c_void_p
+    display = ctypes.c_void_p(x.XOpenDisplay(None))
+    x.XGrabServer(display)
+    x.XSync(display, 0)
+    try:
+        yield
+    finally:
+        x.XCloseDisplay(display)
+
+
+@pytest.mark.system
+@needs_x
+def test_ctrl_c_ends_a_run_whose_display_does_not_answer(display: str, walk_clip: Path, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "tiny", golden=False).folder
+    video, cameras = tmp_path / "out.mp4", tmp_path / "cameras.toml"
+    cameras.write_text(f"[[camera]]\nname = 'hall'\nurl = '{walk_clip}'\nloop = true\n")
+    options = ("--realtime", "--show", "--save", video)
+    with ended(start("watch", cameras, "--model", bundle, *options, DISPLAY=display)) as child:
+        window_of(child)
+        with grabbed_server():
+            time.sleep(0.5)  # frames come 25 a second: by now it waits for the server
+            child.send_signal(signal.SIGINT)
+            wait_until(video.exists)
+            time.sleep(FORCE_S)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(10) == 130
+            child.communicate()
 
 
 SHAPES = """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from threading import Thread
 
 import click
 
@@ -58,7 +59,7 @@ def _stopped_by_signals(engine: Engine, terminal: Terminal) -> Iterator[list[int
     came: list[int] = []
     first_at = 0.0
 
-    def stop(number: int, _: FrameType | None) -> None:
+    def stop(number: int) -> None:
         nonlocal first_at
         if not came:
             first_at = time.monotonic()
@@ -68,12 +69,27 @@ def _stopped_by_signals(engine: Engine, terminal: Terminal) -> Iterator[list[int
         came.append(number)
         engine.stop()
 
-    before = {number: signal.signal(number, stop) for number in STOPPING}
+    def listen() -> None:
+        while number := listening.recv(1):
+            if number[0] in STOPPING:
+                stop(number[0])
+
+    # Python calls handlers in the main thread, which may stand in a window's call: for as long as the X server does.
+    telling, listening = socket.socketpair()
+    telling.setblocking(False)
+    listener = Thread(target=listen, name="signals", daemon=True)
+    listener.start()
+    before = {number: signal.signal(number, lambda *_: None) for number in STOPPING}
+    wakeup = signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
     try:
         yield came
     finally:
+        signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
+        telling.close()
+        listener.join()
+        listening.close()
 
 
 def wants_window(show: bool | None, *, lasting: bool) -> bool:
