@@ -125,7 +125,7 @@ def test_a_window_shows_the_overlay_and_ends_when_asked(display: str, way: str, 
 def test_a_display_that_goes_away_ends_the_run_in_order(
     walk_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Qt calls exit() then, which tore ONNX Runtime down under the running engine: one in two was a crash."""
+    """Qt calls exit() then, which tears ONNX Runtime down under the running engine."""
     bundle = make_bundle(tmp_path / "tiny", golden=False).folder
     video, labels, cameras = tmp_path / "out.mp4", tmp_path / "labels.jsonl", tmp_path / "cameras.toml"
     cameras.write_text(f"[[camera]]\nname = 'hall'\nurl = '{walk_clip}'\nloop = true\n")

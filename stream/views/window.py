@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from threading import Thread
 
 import cv2
@@ -135,6 +136,11 @@ def pressed_key() -> int | None:
     return None if key == -1 else key & 0xFF
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 @contextmanager
 def _before_exit(act: Callable[[], object]) -> Iterator[None]:
     """Has `act` called where C code ends the process meanwhile, as Qt does from any call once its display is gone.
@@ -146,7 +152,7 @@ def _before_exit(act: Callable[[], object]) -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    libc, is_over = ctypes.CDLL(None), False
+    libc, is_over = _libc(), False
     handler = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: is_over or act())
     mine = ctypes.create_string_buffer(1)
     # Not `atexit`, which cannot be taken back: it would call into a Python that has ended.
