@@ -81,7 +81,7 @@ def import_(features: Path, head: Path, out: Path, fit: str, clip: Path | None, 
     bundle = _written(adopted, answers, out, fit, clip or demo_clip(), {"features": features.name, "head": head.name})
     verify(bundle).require()
     print_bundle(bundle_facts(bundle), console())
-    console().print(f"imported: {out}; next: actionstream watch 0 --model {out}", markup=False)
+    console().print(f"imported: {out}; next: actionstream watch 0 --model {out}", markup=False, soft_wrap=True)
 
 
 def _is_asked_by_a_person() -> bool:

@@ -170,7 +170,7 @@ def export(
     print_bundle(described, told)
     if measured is not None:
         print_measured(measured, told)
-    told.print(f"exported: {out}; next: actionstream verify {out} --run {run}", markup=False)
+    told.print(f"exported: {out}; next: actionstream verify {out} --run {run}", markup=False, soft_wrap=True)
 
 
 @click.command(

@@ -70,7 +70,7 @@ def train(
         return
     if results["recordings"]:
         print_results(results, told)
-    told.print(f"trained: {out}; next: actionstream export {out} --out BUNDLE")
+    told.print(f"trained: {out}; next: actionstream export {out} --out BUNDLE", markup=False, soft_wrap=True)
 
 
 @click.command(
@@ -109,7 +109,7 @@ def calibrate(
     told.print(f"temperature {calibrated.decision['temperature']}")
     for label, rule in rules:
         told.print(f"{label}: starts at {rule['enter']}, ends under {rule['exit']}, after {rule['min']} s")
-    told.print(f"calibrated: {run}; next: actionstream export {run} --out BUNDLE")
+    told.print(f"calibrated: {run}; next: actionstream export {run} --out BUNDLE", markup=False, soft_wrap=True)
 
 
 @click.command(
