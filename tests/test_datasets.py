@@ -11,9 +11,10 @@ import pytest
 
 from stream.errors import ConfigError
 from train.datasets import Dataset, Recording, Segment, read_dataset
+from train.settings import DataSettings
 from train.splits import divide, split
 
-GROUP = r"(seq\d+|g\d+|person\d+)"
+GROUP = DataSettings().group
 
 
 def read(root: Path) -> Dataset:
@@ -52,6 +53,12 @@ def test_class_folders_are_read(class_folders: Path) -> None:
 def test_a_file_without_a_group_in_its_name_is_its_own_group(tmp_path: Path) -> None:
     dataset = read(folders(tmp_path, {"a": ["x.mp4", "y.mp4"], "b": ["x.mp4", "g12_x.mp4"]}))
     assert [recording.group for recording in dataset.recordings] == ["a/x.mp4", "a/y.mp4", "g12", "b/x.mp4"]
+
+
+@pytest.mark.parametrize("name", ["ab0g5KdXyz1_000010.mp4", "swing12.mp4"])
+def test_a_group_is_not_found_within_a_word(name: str, tmp_path: Path) -> None:
+    dataset = read(folders(tmp_path, {"a": [name], "b": ["v_Clap_g05_c01.mp4"]}))
+    assert [recording.group for recording in dataset.recordings] == [f"a/{name}", "g05"]
 
 
 def test_streams_say_what_is_when(tmp_path: Path) -> None:

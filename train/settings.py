@@ -62,7 +62,7 @@ class DataSettings(Table):
     """
 
     none: str = "none"
-    group: str = r"(?i)(?<![a-z])(seq\d+|g\d+|person\d+)"
+    group: str = r"(?i)(?<![a-z0-9])(seq\d+|g\d+|person\d+)"
     split: str | None = None
     validation: float = Field(default=0.2, ge=0, lt=1)
     detail: float = Field(default=1.25, ge=1)
