@@ -30,7 +30,7 @@ def fit(picture: Picture, input: Input) -> Image:
     `squash` ignores the picture's shape; `center` cuts the largest centred part of the model's shape; `letterbox`
     keeps everything and fills the rest with black (0, 0, 0); `region` letterboxes a part of the upright picture.
     """
-    rect = _part(picture.size, input)
+    rect = part_seen(picture.size, input)
     size = (input.height, input.width)
     if input.fit in ("letterbox", "region"):
         size = _inscribed(rect, size)
@@ -39,7 +39,7 @@ def fit(picture: Picture, input: Input) -> Image:
 
 def vertical_scale(size: tuple[int, int], input: Input) -> float:
     """The model's lines for each line of an upright picture of `size` (height, width), where it is not cut away."""
-    _, y0, _, y1 = rect = _part(size, input)
+    _, y0, _, y1 = rect = part_seen(size, input)
     height = input.height
     if input.fit in ("letterbox", "region"):
         height, _ = _inscribed(rect, (input.height, input.width))
@@ -52,7 +52,7 @@ def to_bgr(picture: Picture) -> Image:
     return cast(Image, cv2.cvtColor(_upright_rgb(picture, (0, 0, width, height), (height, width)), cv2.COLOR_RGB2BGR))
 
 
-def _part(size: tuple[int, int], input: Input) -> Rect:
+def part_seen(size: tuple[int, int], input: Input) -> Rect:
     """The part of an upright picture of `size` (height, width) that the model gets to see."""
     height, width = size
     if input.region is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stream.contracts import Frame, Input, Picture, Tick, Unfitted
-from stream.geometry import _as_stored, _inscribed, _part, fit
+from stream.geometry import _as_stored, _inscribed, fit, part_seen
 from stream.sampling import Sampler
 
 NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
@@ -74,7 +74,7 @@ def unfitted(picture: Picture, input: Input) -> Unfitted | None:
     That is where a plane is shrunk one way and enlarged the other: `fit` rounds in between, and twice a rounding may be
     three grey levels. It takes a picture hardly larger than the model's and of another shape, squashed.
     """
-    rect = _part(picture.size, input)
+    rect = part_seen(picture.size, input)
     size = (input.height, input.width)
     if input.fit in ("letterbox", "region"):
         size = _inscribed(rect, size)

@@ -74,6 +74,32 @@ def test_the_picture_is_all_there_and_nothing_is_on_it(height: int, width: int) 
         assert (part(drawn, box) != GROUND).any(axis=2).mean() > 0.02
 
 
+@pytest.mark.parametrize(
+    ("input", "box"),
+    [
+        (Input(96, 128, "region", region=(0.25, 0.5, 0.75, 1.0)), (160, 180, 480, 360)),
+        (Input(100, 100, "center"), (140, 0, 500, 360)),
+    ],
+)
+def test_what_the_model_does_not_see_is_half_as_bright(input: Input, box: tuple[int, int, int, int]) -> None:
+    picture = np.random.default_rng(0).integers(40, 256, (360, 640, 3), np.uint8)
+    overlay = Overlay(LABELS, "none", "figures@1a2b3c4d", {"hall/door": input})
+    drawn = part(overlay.draw(picture, story(), "hall/door", 30.0), layout(360, 640).picture)
+    x0, y0, x1, y1 = box
+    seen = np.zeros((360, 640), np.bool_)
+    seen[y0:y1, x0:x1] = True
+    assert (drawn[seen] == picture[seen]).all()
+    line = cv2.dilate(seen.astype(np.uint8), np.ones((3, 3))).astype(np.bool_) & ~seen
+    assert (drawn[~seen & ~line] == picture[~seen & ~line] // 2).all()
+    assert len(np.unique(drawn[line], axis=0)) == 1
+
+
+def test_a_letterboxed_picture_is_seen_whole() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8)
+    overlay = Overlay(LABELS, "none", "figures@1a2b3c4d", {"hall": Input(96, 128, "letterbox")})
+    assert (part(overlay.draw(picture, story(), "hall", 30.0), layout(360, 640).picture) == picture).all()
+
+
 def test_a_fallen_figure_is_seen_whole() -> None:
     """The demo's own frames, in the overlay of the demo's own labels."""
     overlay = Overlay(LABELS, "none", "figures@1a2b3c4d")

@@ -54,7 +54,9 @@ def demo(out: Path, device: str, threads: Threads) -> None:
         score,
         LabelsSink(labels, recognizer.labels, fresh=True),
         EventsSink(events, fresh=True),
-        VideoSink(video, Overlay(recognizer.labels, recognizer.none, recognizer.model)),
+        VideoSink(
+            video, Overlay(recognizer.labels, recognizer.none, recognizer.model, {source.camera: recognizer.input})
+        ),
     ]
     # capacity 1: a file fills whatever queue it is given, and latency would be the wait in it
     engine = Engine(recognizer, [source], sinks, capacity=1, progress=terminal.progress)

@@ -148,7 +148,7 @@ def _animate(
         gif.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"cannot write {gif}: {error.strerror}; name a file in a writable folder") from error
-    overlay = Overlay(recognizer.labels, recognizer.none, recognizer.model)
+    overlay = Overlay(recognizer.labels, recognizer.none, recognizer.model, {source.camera: recognizer.input})
 
     def pictures() -> Iterator[TimedPicture]:
         timeline = Timeline()

@@ -138,7 +138,9 @@ def watch(
     outputs = [path for path in (labels, events, save) if path is not None and path != STDOUT]
     refuse_overlaps([source, *(each.url for each in watched.sources)], outputs)
 
-    overlay = Overlay(recognizer.labels, recognizer.none, recognizer.model)
+    inputs = {name: input for each in watched.tracks.values() for name, input in each.items()}
+    inputs = inputs or {watched.sources[0].camera: recognizer.input}
+    overlay = Overlay(recognizer.labels, recognizer.none, recognizer.model, inputs)
     screen = console(stderr=STDOUT in (labels, events))
     title = f"{source if cameras else watched.sources[0].url}  {recognizer.model}, {recognizer.mode}; Ctrl-C ends"
     length = duration if cameras else media_length(watched.sources[0], duration)

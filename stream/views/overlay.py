@@ -6,13 +6,14 @@ stream.views.layout's affair. No windows, no files, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
 
 import cv2
 import numpy as np
 
-from stream.contracts import Event, Prediction, Status
+from stream.contracts import Event, Input, Prediction, Status
+from stream.geometry import Rect, part_seen
 from stream.views.drawing import BOLD, CAP, REGULAR, SEMIBOLD, Image, Pen, bar, block, mix
 from stream.views.layout import Layout, layout
 from stream.views.palette import Colour, colours_of, ink_on
@@ -27,29 +28,34 @@ MOUNT: Colour = (18, 16, 14)
 GREEN: Colour = (140, 210, 110)
 AMBER: Colour = (60, 180, 250)
 RED: Colour = (90, 90, 245)
+NEARLY_ALL = 0.98
+"""Of a picture's width and height: a rest so narrow is not worth telling apart."""
 
 
 class Overlay:
     """Draws what a recogniser says around the picture it said it of. One overlay may serve several threads."""
 
-    def __init__(self, labels: Sequence[str], none: str, model: str) -> None:
+    def __init__(self, labels: Sequence[str], none: str, model: str, inputs: Mapping[str, Input] = {}) -> None:
         """Makes an overlay for one bundle.
 
         Args:
             labels: the bundle's labels, in its order.
             none: which of them means that nothing happens.
             model: the bundle's name and digest, shown small.
+            inputs: camera or track -> what the model is to see of it. The rest of its picture is shown half as bright.
         """
         self._names = {label: label.replace("_", " ") for label in labels}
         self._labels = tuple(labels)
         self._none = none
-        self._model = model
+        self._model, self._inputs = model, inputs
         self._colours = dict(zip(labels, colours_of(labels, none), strict=True))
         self._pen = Pen()
         self._lock = Lock()  # around the pen
 
     def draw(self, bgr: Image, timeline: Timeline, camera: str, time: float) -> Image:
-        """A canvas with `bgr` (h, w, 3) in it, untouched, and everything else around it (`stream.views.layout`).
+        """A canvas with `bgr` (h, w, 3) in it and everything else around it (`stream.views.layout`).
+
+        What the model sees of the picture is untouched.
 
         Args:
             bgr: the picture. Where the camera is away, it is shown grey and dark: what is seen is over.
@@ -57,6 +63,8 @@ class Overlay:
             camera: whose picture it is.
             time: the picture's media time in seconds.
         """
+        if (input := self._inputs.get(camera)) is not None:
+            bgr = _dark_around(bgr, part_seen((bgr.shape[0], bgr.shape[1]), input))
         place = layout(*bgr.shape[:2])
         canvas = np.empty((place.height, place.width, 3), np.uint8)
         self._fill(canvas, bgr if timeline.away is None else _faded(bgr), place)
@@ -235,6 +243,17 @@ class Overlay:
         colours = np.array([self._colours[label] for label in self._labels], np.uint8)[scores.argmax(axis=1)[newest]]
         painted = cv2.addWeighted(lane, 0.35, np.repeat(colours[None], height, axis=0), 0.65, 0)
         cv2.copyTo(painted, (np.arange(height)[:, None] >= height - tall).astype(np.uint8), lane)
+
+
+def _dark_around(bgr: Image, rect: Rect) -> Image:
+    """`bgr`, half as bright outside of `rect`, with a line around that; itself where `rect` is nearly all of it."""
+    x0, y0, x1, y1 = rect
+    if min((y1 - y0) / bgr.shape[0], (x1 - x0) / bgr.shape[1]) > NEARLY_ALL:
+        return bgr
+    shown = np.asarray(bgr >> 1, np.uint8)
+    cv2.rectangle(shown, (x0 - 1, y0 - 1), (x1, y1), SOFT)
+    shown[y0:y1, x0:x1] = bgr[y0:y1, x0:x1]
+    return shown
 
 
 def _faded(bgr: Image) -> Image:
