@@ -79,28 +79,35 @@ def test_files_and_live_cameras_never_share_a_batch_where_sizes_differ(native_bu
 
     bundle = Bundle.load(native_bundle, check=False)
     recognizer = Noting(bundle, features, OnnxHead(bundle, "cpu"), batch_size=(1, 2, 4))
-    file = PatternCamera(recognizer.input, "file", live=False, connections=((80, None),))
-    cameras = [PatternCamera(recognizer.input, f"live {k}", fps=100, connections=((40, None),)) for k in range(3)]
+    file = PatternCamera(recognizer.input, "file", live=False, connections=ENDLESS)
+    cameras = [PatternCamera(recognizer.input, f"live {k}", fps=100, connections=ENDLESS) for k in range(3)]
     tracks = {"file": {f"file {k}": recognizer.input for k in range(3)}}
-    Engine(recognizer, [file, *cameras], tracks=tracks).run()
+    running = Running(Engine(recognizer, [file, *cameras], tracks=tracks))
+    # Tracks that were handed over together, and a size that was made ready behind the first labels.
+    wait_until(lambda: any(fixed and len(names) > 1 for fixed, names, _ in list(batches)))
+    wait_until(lambda: any(rows != {1} for _, _, rows in list(batches)))
+    running.engine.stop()
+    running.result()
     assert {fixed for fixed, _, _ in batches} == {True, False}
     for fixed, names, rows in batches:
         assert {name.split()[0] for name in names} == {"file" if fixed else "live"}
         assert not fixed or rows == {1}
-    assert any(fixed and len(names) > 1 for fixed, names, _ in batches), "tracks that were handed over together"
-    assert any(rows != {1} for _, _, rows in batches)
 
 
 def test_larger_batches_are_made_ready_behind_the_first_label(native_bundle: Path) -> None:
     """None is used before it ran on zeros, and the first label waits for the smallest alone."""
     features = SlowFeatures(native_bundle)
     recognizer = slow(native_bundle, features, (1, 2, 4, 8))
-    cameras = [PatternCamera(recognizer.input, f"live {k}", fps=50, connections=((60, None),)) for k in range(8)]
+    cameras = [PatternCamera(recognizer.input, f"live {k}", fps=50, connections=ENDLESS) for k in range(8)]
     first: list[list[int]] = []
-    Engine(recognizer, cameras, on_prediction=lambda *_: first.append(features.rows.copy()), max_wait_ms=5).run()
+    engine = Engine(recognizer, cameras, on_prediction=lambda *_: first.append(features.rows.copy()), max_wait_ms=5)
+    running = Running(engine)
+    wait_until(lambda: features.rows.count(8) > 1)  # one on zeros
+    engine.stop()
+    running.result()
     assert first[0] == [1, 1], "warm-up, then the tick"
     assert recognizer.sizes == (1, 2, 4, 8)
-    assert set(features.rows) == {1, 2, 4, 8} and features.rows.count(8) > 1
+    assert set(features.rows) == {1, 2, 4, 8}
 
 
 def test_until_they_are_ready_only_the_smallest_is_used(native_bundle: Path) -> None:
