@@ -115,7 +115,7 @@ def compare(
         facts |= {"machine": machine(), "versions": versions()}
         click.echo(json.dumps({**facts, "recipes": [_facts(standing) for standing in standings]}))
     else:
-        told.print(table_of(standings))
+        told.print(_table(standings))
         told.print(
             f"percent of held-out clips of the {classes} actions that are known, over these ({100 / classes:.0f} by "
             f"chance): mean and standard deviation of {folds * seeds} runs; GFLOPs a picture; milliseconds a label on "
@@ -137,7 +137,7 @@ def _facts(standing: Standing) -> dict[str, Any]:
     return {**facts, **spreads, **asdict(standing.cost), "trials": trials}
 
 
-def table_of(standings: Sequence[Standing]) -> Table:
+def _table(standings: Sequence[Standing]) -> Table:
     """A row a recipe; within 80 columns only its name is ever broken."""
     from rich.table import Table
 
@@ -146,14 +146,16 @@ def table_of(standings: Sequence[Standing]) -> Table:
     for name in ("sees", "in order", "shuffled", "placed", "params", "GFLOPs", "ms", "MB"):
         table.add_column(name, justify="right", no_wrap=True)
     for standing in standings:
-        rights = (f"{mean:.1f} ± {sd:.1f}" for mean, sd in ((100 * of for of in standing.spread(n)) for n in ORDERS))
-        cost, counted = standing.cost, standing.cost.parameters / 1e6
+        rights = ("{:.1f} ± {:.1f}".format(*(100 * share for share in standing.spread(name))) for name in ORDERS)
+        cost = standing.cost
         frames = "carried" if standing.entry.frames is None else str(standing.entry.frames)
-        sizes = (
-            f"{counted:.2f} M",
+        table.add_row(
+            standing.entry.name,
+            frames,
+            *rights,
+            f"{cost.parameters / 1e6:.2f} M",
             f"{cost.gflops:.2f}",
             f"{cost.label_ms:.1f}",
             f"{cost.megabytes:.1f}",
         )
-        table.add_row(standing.entry.name, frames, *rights, *sizes)
     return table

@@ -111,7 +111,7 @@ def test_only_nothing_is_replaced_by_passers(tmp_path: Path, label: str) -> None
 
     without, always = views(0.0), views(1.0)
     view = without.choose(0, np.random.default_rng(0))
-    piece = Piece(view, np.arange(view.count, dtype=np.float64))
+    piece = Piece.whole(view)
     assert np.array_equal(without.load(piece), always.load(piece)) == (label == "wave")
 
 
@@ -144,5 +144,5 @@ def test_some_clips_of_nothing_stand_still(tmp_path: Path) -> None:
     views = FrameViews(plain, small_recipe(augment__passers=0.0, augment__still=1.0, augment__noise=0.0))
     for recording, still in ((0, True), (1, False)):
         view = views.choose(recording, np.random.default_rng(1))
-        images = views.load(Piece(view, np.arange(view.count, dtype=np.float64)))
+        images = views.load(Piece.whole(view))
         assert bool((images == images[:1]).all()) == still

@@ -45,6 +45,11 @@ class Piece:
     view: View
     positions: NDArray[np.float64]
 
+    @classmethod
+    def whole(cls, view: View) -> Piece:
+        """All ticks of `view`."""
+        return cls(view, np.arange(view.count, dtype=np.float64))
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
@@ -185,9 +190,9 @@ class RowDrawer:
         middle = rng.uniform(0, view.count)
         if segments and rng.random() < 0.5:
             segment = segments[rng.integers(len(segments))]
-            everything = np.arange(view.count, dtype=np.float64)
-            times = self._views.times(Piece(view, everything))
-            middle = float(np.interp(rng.uniform(segment.start, segment.end), times, everything))
+            whole = Piece.whole(view)
+            times = self._views.times(whole)
+            middle = float(np.interp(rng.uniform(segment.start, segment.end), times, whole.positions))
         length, stride = self._stage.window * self._stage.stride, self._stage.stride
         first = int(np.clip(middle - rng.uniform(0, length), 0, max(0, view.count - length)))
         return Piece(view, np.arange(first, min(view.count, first + length), stride, dtype=np.float64))

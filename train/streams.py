@@ -116,7 +116,7 @@ def _pass(views: FrameViews, nothing: list[int], seconds: float, rng: np.random.
     while ticks < seconds * rate:
         deck = deck or rng.permutation(nothing).tolist()
         view = views.choose(deck.pop(), rng)
-        images.append(views.load(Piece(view, np.arange(view.count, dtype=np.float64))))
+        images.append(views.load(Piece.whole(view)))
         keys.append(views.key(view))
         ticks += view.count
     dataset = views.plain.dataset

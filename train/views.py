@@ -189,8 +189,8 @@ class FeatureViews:
         if (recording, copy) not in self._views:
             views = self._plain if copy is None else self._changed
             view = views.choose(recording, np.random.default_rng([self._seed, recording, copy or 0]))
-            everything = Piece(view, np.arange(view.count, dtype=np.float64))
+            whole = Piece.whole(view)
             self._views[recording, copy] = view
-            self._features[view] = self._cached.get(views.key(view), lambda: views.load(everything))
-            self._times[view] = views.times(everything)
+            self._features[view] = self._cached.get(views.key(view), lambda: views.load(whole))
+            self._times[view] = views.times(whole)
         return self._views[recording, copy]

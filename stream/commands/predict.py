@@ -62,6 +62,7 @@ def predict(
     the bundle's thresholds, as in `watch`.
     """
     from stream.commands.live import media_length
+    from stream.commands.places import open_file
     from stream.commands.terminal import clock, console, facts, print_written, score_bar, time_left
     from stream.errors import SourceOpenError
     from stream.recognizer import Recognizer
@@ -74,6 +75,7 @@ def predict(
         raise SourceOpenError(f"{source.url}: predict takes a file or a folder of pictures; use `watch` for all else")
     if gif is not None:
         refuse_overlaps([clip], [gif])
+        open_file(gif, "--gif")
     screen = console(stderr=as_json)
     results: dict[int, Result] = {}
     peaks: dict[str, tuple[float, float]] = {}  # label -> its highest score, and when
@@ -139,15 +141,10 @@ def _animate(
 ) -> None:
     """Writes each ticked picture of `source` with what was known at that tick."""
     from stream.commands.gif import write_gif
-    from stream.errors import SinkError
     from stream.geometry import to_bgr
     from stream.views.overlay import Overlay
     from stream.views.timeline import Timeline
 
-    try:
-        gif.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"cannot write {gif}: {error.strerror}; name a file in a writable folder") from error
     overlay = Overlay(recognizer.labels, recognizer.none, recognizer.model, {source.camera: recognizer.input})
 
     def pictures() -> Iterator[TimedPicture]:
